@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Tests start many processes, which would compile the package again and again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint docs bench
+.PHONY: demo test lint docs package bench
 
 demo: .venv/demo
 	$(BIN)/cellprep demo
@@ -20,6 +20,12 @@ lint: .venv/test
 
 docs: .venv/test
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --builder html docs docs/_build/html
+
+package: .venv/test
+	rm -rf dist
+	$(BIN)/python -m build >/dev/null
+	$(BIN)/python -m twine check --strict dist/*
+	CELLPREP_DIST=dist $(BIN)/python -m pytest -q tests/test_package.py
 
 bench: .venv/test
 	$(BIN)/pip install --quiet --constraint constraints.txt --requirement benchmarks/requirements.txt

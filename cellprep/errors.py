@@ -68,9 +68,9 @@ class UnpairedError(CellprepError):
             if names
         ]
         super().__init__(
-            f"both sides need the same images, and nothing is scored; {'; '.join(missing)}. "
-            "One without cells needs its empty annotation, label image or entry, too; "
-            "--common scores those that both have"
+            f"both sides need the same images, so nothing was scored; {'; '.join(missing)}. "
+            "An image without cells still needs an empty annotation, label image or entry; "
+            "--common scores only the images that both sides have"
         )
 
 

@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: ``make docs``."""
+"""Configuration of Sphinx; ``make docs`` builds the site."""
 
 import sys
 from pathlib import Path

@@ -20,6 +20,7 @@ from cellprep import (
     resolve_overlaps,
     verify_store,
 )
+from cellprep._version import __version__
 from cellprep.commands.build_targets.task import ImageOutcome, Status
 from cellprep.commands.check import CheckOptions, check_source
 from cellprep.core.targets import compute_some
@@ -152,7 +153,7 @@ def test_images_that_do_not_fit_fail_alone(csv, out, tmp_path):
     (folder / "c.png").write_bytes(b"not a picture")
     report = build(csv, out, images=folder)
     assert counts(report) == (1, 0, 0, 2)
-    sizes = "6 x 5 (height x width): its annotations say 5 x 6, which has height and width swapped"
+    sizes = "6 x 5 (height x width): its annotations are 5 x 6; height and width are swapped"
     assert report.failures["b"] == f"{folder / 'b.png'} is {sizes}"
     assert report.failures["c"] == f"{folder / 'c.png'}: it is damaged, or not a PNG"
     (folder / "b.png").unlink()
@@ -177,7 +178,7 @@ def test_a_failed_rebuild_removes_the_stale_image(write_csv, out):
     report = build(write_csv(*ROWS, "b,0 3,6,5,x"), out)
     assert list(open_store(out)) == ["a", "c"]
     assert report.removed == ["b"]
-    assert report.errors()[-2:] == ["the stale versions of these failed images were removed:", "  b"]
+    assert report.errors()[-2:] == ["the stale versions of these failed images were removed from the store:", "  b"]
 
 
 def test_images_that_left_the_source_are_named_and_pruned_on_demand(write_csv, out):
@@ -185,13 +186,13 @@ def test_images_that_left_the_source_are_named_and_pruned_on_demand(write_csv, o
     report = build(write_csv(*ROWS[:2]), out)
     assert report.gone == ["b", "c"]
     assert report.notes()[:3] == [
-        "2 images no longer in the source, or left out (kept; --prune removes them):",
+        "2 images no longer in the source, or excluded (kept; --prune removes them):",
         "  b",
         "  c",
     ]
     assert list(open_store(out)) == ["a", "b", "c"]
     report = build(write_csv(*ROWS[:2]), out, prune=True)
-    assert report.notes()[0] == "2 images no longer in the source, or left out (removed):"
+    assert report.notes()[0] == "2 images no longer in the source, or excluded (removed):"
     assert list(open_store(out)) == ["a"]
 
 
@@ -238,7 +239,7 @@ def column_major_rows():
 def test_masks_in_the_other_order_are_noticed(write_csv, out):
     csv = write_csv(*column_major_rows())
     report = build(csv, out)
-    assert any("run again with --rle-order column" in line for line in report.notes())
+    assert any("again with --rle-order column" in line for line in report.notes())
     right = build_targets(open_source(csv, rle_order="column"), out, BuildOptions(jobs=1))
     assert not right.looks_scattered
 
@@ -342,9 +343,9 @@ def test_masks_in_the_right_order_are_not_suspected(csv, out):
     [
         ({"only": 5}, "only is the int 5: give one string or a list of strings"),
         ({"jobs": 0}, "jobs is 0: give 1 or more"),
-        ({"jobs": -2}, "jobs -2 is no number"),
-        ({"pixel_size": 0.0}, "pixel size 0.0 is not a length above 0"),
-        ({"pixel_size": float("nan")}, "pixel size nan is not"),
+        ({"jobs": -2}, "jobs is -2: give 1 or more"),
+        ({"pixel_size": 0.0}, "pixel size 0.0 is invalid: give a number of micrometres"),
+        ({"pixel_size": float("nan")}, "pixel size nan is invalid"),
     ],
 )
 def test_options_are_validated(options, message):
@@ -483,3 +484,16 @@ def test_something_unexpected_fails_one_image(csv, out, monkeypatch):
     report = build(csv, out)
     assert report.failures == {"c": "unexpected ZeroDivisionError: of some sort; please report this"}
     assert list(open_store(out)) == ["a", "b"]
+
+
+def test_a_store_of_an_earlier_version_stays_as_it_is(csv, out, monkeypatch):
+    """The version is told at the root, and changes no recipe: images are current, and whole."""
+    with monkeypatch.context() as earlier:
+        earlier.setattr("cellprep.commands.build_targets.__version__", "0.1.0")
+        build(csv, out)
+    before = tree(out)
+    assert open_store(out).attributes["version"] == "0.1.0"
+    assert not verify_store(out, jobs=1, quiet=True).errors()
+    assert counts(build(csv, out)) == (0, 0, 3, 0)
+    assert open_store(out).attributes["version"] == __version__
+    assert {name for name, content in tree(out).items() if content != before[name]} == {"zarr.json"}

@@ -82,7 +82,7 @@ def test_folders_of_label_images_may_be_classes(tmp_path, components, cli):
     report = build_targets(source, tmp_path / "out.zarr", jobs=1, quiet=True)
     assert (report.new, counts(tmp_path / "out.zarr")) == (2, {"astro": 4, "neuron": 1})
     assert "image" in open_store(tmp_path / "out.zarr")["a"].arrays
-    with pytest.raises(CellprepError, match=r"a.png lies in no folder of a class"):
+    with pytest.raises(CellprepError, match=r"a.png is not in the folder of a class"):
         open_source(tmp_path / "data" / "masks" / "astro", class_folders=True)
 
 
@@ -107,12 +107,12 @@ def test_the_map_is_part_of_what_targets_depend_on(csv, map_file, tmp_path, cli)
     [
         (
             "map.csv old,new\nastor,glia",
-            "category astor is to be mapped, but train.csv has astro, debris, neuron, oligo",
+            "the category map names astor, but train.csv has astro, debris, neuron, oligo",
         ),
         ("map.csv old,new\nastro,x\nastro,y", "map.csv row 3: category astro is mapped twice"),
-        ("map.csv from,to\nastro,x", "it needs the columns old and new"),
-        ('map.json ["astro"]', "map.json holds .* give an object"),
-        ("map.json {", "map.json is no JSON"),
+        ("map.csv from,to\nastro,x", "map.csv needs the columns old and new"),
+        ('map.json ["astro"]', "map.json contains .* give an object"),
+        ("map.json {", "map.json is not valid JSON"),
         ('map.json {"astro": 1}', "categories map 'astro' to '1': give names"),
     ],
 )
@@ -130,7 +130,7 @@ def test_json_and_regions(csv, tmp_path):
     first, second = (record.load() for record in source.images())
     assert (first.cell_types, second.cell_types) == (("glia", "neuron"), ())
     assert np.flatnonzero(first.ignore).tolist() == [24, 25]
-    with pytest.raises(CellprepError, match="class 'debris' is both to be left out and a region"):
+    with pytest.raises(CellprepError, match="class 'debris' is both dropped by the category map and ignored"):
         open_source(csv, category_map={"debris": ""}, ignore_classes=["debris"])
 
 
@@ -140,9 +140,9 @@ def test_predicted_classes_are_mapped_to_the_true_ones(write_csv, tmp_path, cli)
     result = cli("evaluate", found, truth, "--by-class")
     assert result.exit_code == 2
     assert result.stderr.endswith(
-        "error: train.csv knows no class Astro that found.csv predicts: predicted are Astro, debris, neuron, oligo; "
-        "true are astro, debris, neuron, oligo. Give both sides the same names by --predicted-category-map; a name "
-        "that it maps to itself is right\n"
+        "error: found.csv has the class Astro, which train.csv does not have. Predicted classes: Astro, debris, "
+        "neuron, oligo; true classes: astro, debris, neuron, oligo. Give both sides the same names with "
+        "--predicted-category-map; map a name to itself to accept it\n"
     )
     (tmp_path / "map.csv").write_text("old,new\nAstro,astro\n")
     result = cli("evaluate", found, truth, "--by-class", "--predicted-category-map", tmp_path / "map.csv", "--json")
@@ -150,7 +150,7 @@ def test_predicted_classes_are_mapped_to_the_true_ones(write_csv, tmp_path, cli)
     (tmp_path / "map.csv").write_text("old,new\nAstro,Astro\n")
     result = cli("evaluate", found, truth, "--by-class", "--predicted-category-map", tmp_path / "map.csv")
     assert result.exit_code == 0
-    assert "classes of predicted cells that no true cell has, which count in no mean:\n  Astro" in result.stderr
+    assert "predicted classes that no true cell has, which are left out of means:\n  Astro" in result.stderr
 
 
 def test_a_rare_class_that_no_image_has_is_no_error(write_csv):

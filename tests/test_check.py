@@ -105,8 +105,8 @@ def test_sizes_are_judged_by_type(write_csv):
     findings = check_source(open_source(path)).findings
     sizes = [(f.image_id, f.row, f.rule, f.note) for f in findings if f.rule in ("tiny", "huge")]
     assert sizes == [
-        ("a", 23, "huge", "area 400; half of this type have 16 or less"),
-        ("a", 24, "tiny", "area 1; half of this type have 16 or less"),
+        ("a", 23, "huge", "area 400; the median of its type is 16"),
+        ("a", 24, "tiny", "area 1; the median of its type is 16"),
     ]
 
 
@@ -155,7 +155,7 @@ def test_thresholds_and_rules_are_options(cli, write_csv):
     assert "duplicate" not in cli("check", path, "--threshold", "duplicate=0.51").stdout
     result = cli("check", path, "--rule", "edge", "--rule", "hidden")
     assert "edge" in result.stdout
-    assert "1 of 3 annotations and 0 of 1 images as a whole are suspicious\n" in result.stdout
+    assert "suspicious: 1 of 3 annotations, and 0 of 1 images as a whole\n" in result.stdout
 
 
 def test_the_flags_leave_nothing_to_find(cli, write_csv, tmp_path):
@@ -198,8 +198,8 @@ def test_the_words_count_what_cannot_be_read_and_name_some(cli, write_csv, tmp_p
     assert lines[7] == "i00 row 14: fault: 'x' is not a whole number"
     assert sum("image-missing: there is no" in line for line in lines) == 10
     assert lines[-2:] == [
-        "image-missing: 2 more; --out names every one",
-        "1 of 13 annotations and 12 of 12 images as a whole are suspicious",
+        "image-missing: 2 more; list all with --out",
+        "suspicious: 1 of 13 annotations, and 12 of 12 images as a whole",
     ]
 
 
@@ -208,17 +208,17 @@ def test_the_worst_come_first_in_words_and_the_next_command_last(cli, write_csv,
     outline, bar = mask((5, 15, 5, 15), holes=[(6, 14, 6, 14)]), mask((12, 14, 0, 10))
     write_csv(*rows("a", mask((2, 18, 5, 22)), BLOCK), *rows("b", outline), *rows("c", bar, BLOCK, BLOCK))
     result = cli("check", "train.csv", "--jobs", 1)
-    claimed = "All of this cell is claimed by others as well."
-    cut = "straight along a row for 10 px: it may be cut off."
+    claimed = "All of this cell is also covered by others."
+    cut = "straight along a row for 10 px: it may be truncated."
     words = [
-        "b row 4 (round): Its holes (64 px) are 178 % of its area (36 px): it may be filled only in part. "
+        "b row 4 (round): Its holes (64 px) are 178 % of its area (36 px): it may be only partly filled. "
         f"36 px of its 36 px are lines one pixel wide: its outline may not be filled. Its outline runs {cut}",
-        f"a row 3 (round): All of this cell lies inside row 2. {claimed}",
+        f"a row 3 (round): All of this cell is inside row 2. {claimed}",
         f"c row 7 (round): It is an exact copy of row 6. {claimed}",
-        f"c row 6 (round): {claimed} It gets no pixels, as row 7 repeats it: exclude only one of the two.",
+        f"c row 6 (round): {claimed} It has no pixels left, as row 7 is a copy of it: exclude only one of the two.",
         f"c row 5 (round): Its outline runs {cut}",
     ]
-    assert result.stdout.splitlines()[-6:] == ["These annotations, the worst first:", *(f"  {line}" for line in words)]
+    assert result.stdout.splitlines()[-6:] == ["These annotations, worst first:", *(f"  {line}" for line in words)]
     assert result.stderr.splitlines()[-1] == "next: cellprep report train.csv"
     assert cli("check", "train.csv", "--quiet").output == ""
     assert cli("check", "train.csv", "--rule", "blank").stderr.endswith("\nnext: cellprep build-targets train.csv\n")
@@ -234,7 +234,7 @@ def test_words_have_units(tmp_path):
     (tmp_path / "labels").mkdir()
     tifffile.imwrite(tmp_path / "labels/a.tif", mask((5, 8, 5, 15)).astype(np.uint8))
     (suspect,) = check_source(tmp_path / "labels", images=tmp_path / "images", jobs=1).suspects
-    assert suspect.words == ("Its outline runs straight along a row for 10 px (5 µm): it may be cut off.",)
+    assert suspect.words == ("Its outline runs straight along a row for 10 px (5 µm): it may be truncated.",)
 
 
 @pytest.mark.parametrize("overlap", ["smaller-on-top", "background"])
@@ -326,10 +326,10 @@ def test_strict_makes_findings_an_error(cli, write_csv):
     ("args", "message"),
     [
         (["--rule", "x"], "rule 'x' is unknown: use one of fault, blank, duplicate"),
-        (["--threshold", "x"], "threshold 'x' is not a rule and a number, such as duplicate=0.8"),
-        (["--threshold", "hidden=1"], "rule 'hidden' has no threshold; these have one: duplicate, inside"),
-        (["--threshold", "holes=0"], "threshold 0.0 of the rule holes is no number above 0"),
-        (["--threshold", "holes=nan"], "threshold nan of the rule holes is no number above 0"),
+        (["--threshold", "x"], "threshold 'x' is invalid: give a rule and a number, such as duplicate=0.8"),
+        (["--threshold", "hidden=1"], "rule 'hidden' has no threshold: the rules with one are duplicate, inside"),
+        (["--threshold", "holes=0"], "threshold 0.0 of rule holes is invalid: give a number above 0"),
+        (["--threshold", "holes=nan"], "threshold nan of rule holes is invalid: give a number above 0"),
         (["--overlap", "x"], "overlap 'x' is unknown"),
         (["--out", "train.csv"], "--out train.csv is the input file: choose another file"),
     ],

@@ -215,9 +215,7 @@ def test_simplified_outlines_are_compared_with_the_cells(tmp_path):
     assert 8 < len(polygon) < 60
     assert report.mean_iou == report.min_iou == pytest.approx((found & disc).sum() / (found | disc).sum(), abs=0.02)
     assert 0.9 < report.min_iou < 1
-    assert report.notes()[0].startswith(
-        f"simplified outlines agree with the exact cells by an IoU of {report.mean_iou:.4f}"
-    )
+    assert report.notes()[0].startswith(f"IoU of simplified outlines and exact cells: mean {report.mean_iou:.4f}")
     assert convert_quietly(source, "coco-polygons", tmp_path / "exact").mean_iou == 1
 
 
@@ -291,7 +289,7 @@ def test_a_picture_of_another_size_fails_its_image(coco_file, pictures, tmp_path
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(pictures / "a.png")
     report = convert_quietly(open_source(coco_file), "labelme", tmp_path / "out", images=pictures)
     assert list(report.failures) == ["a"]
-    assert "a.png is 5 x 5 (height x width): its annotations say 8 x 9" in report.failures["a"]
+    assert "a.png is 5 x 5 (height x width): its annotations are 8 x 9" in report.failures["a"]
     assert sorted(tree(tmp_path / "out")) == ["b.json", "b.tif"]
 
 
@@ -301,7 +299,7 @@ def test_folds_are_the_parts_of_yolo(coco_file, tmp_path):
     assert sorted(tree(tmp_path / "out")) == ["data.yaml", "labels/train/a.txt", "labels/val/b.txt"]
     assert (tmp_path / "out/data.yaml").read_text().startswith("train: images/train\nval: images/val\n")
     (tmp_path / "folds.csv").write_text("image,fold\na,0\n")
-    with pytest.raises(UsageError, match="has no fold of image 'b'"):
+    with pytest.raises(UsageError, match="has no fold for image 'b'"):
         convert_quietly(open_source(coco_file), "yolo", tmp_path / "x", folds=tmp_path / "folds.csv", fold=0)
 
 
@@ -339,11 +337,11 @@ def test_an_image_that_fails_stops_no_other(coco_file, tmp_path, to):
     ("to", "options", "problem"),
     [
         ("png", {}, "export format 'png' is unknown: use one of kaggle-csv, coco, "),
-        ("coco", {"simplify": 1.0}, "coco has no outlines that could be simplified: .* choose of coco-polygons"),
-        ("yolo", {"simplify": -1.0}, "simplify -1.0 is no tolerance"),
+        ("coco", {"simplify": 1.0}, "coco has no outlines to simplify: .* use one of coco-polygons"),
+        ("yolo", {"simplify": -1.0}, "simplify -1.0 is invalid"),
         ("coco", {"overlap": "mine"}, "overlap 'mine' is unknown"),
-        ("coco", {"folds": "folds.csv", "fold": 0}, "coco knows no folds"),
-        ("yolo", {"fold": 0}, "belong together: give both"),
+        ("coco", {"folds": "folds.csv", "fold": 0}, "coco has no folds"),
+        ("yolo", {"fold": 0}, "require each other: give the file"),
         ("coco", {"images": True}, "images is the bool True: give a path"),
         ("coco", {"jobs": 0}, "jobs is 0: give 1 or more"),
         ("coco", {"colour": 1}, "there is no option colour"),
@@ -379,7 +377,7 @@ def test_the_command(cli, coco_file, pictures, tmp_path):
     assert (result.exit_code, result.stdout) == (0, "")
     lines = result.stderr.splitlines()
     assert lines[-1] == f"{tmp_path / 'out'}: 2 images, 3 cells, as label-tiff"
-    assert "3 cells that overlap others: label-tiff has one cell per pixel, by the rule smaller-on-top" in lines
+    assert "3 cells that overlap others: label-tiff has one cell per pixel, chosen by the rule smaller-on-top" in lines
     assert cli(*args, "--to", "yolo", "--images", pictures, "--no-images").exit_code == 2
     results = [{"image_id": 1, "category_id": 2, "segmentation": counts(CELLS[0]), "score": 0.25}]
     (tmp_path / "results.json").write_text(json.dumps(results))

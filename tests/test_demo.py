@@ -87,7 +87,7 @@ def test_demo_leaves_other_folders_alone(cli, tmp_path):
     before = tree(tmp_path)
     result = cli("demo", "--out", tmp_path)
     assert result.exit_code == 1
-    assert "holds something else: choose another --out" in result.stderr
+    assert "contains files that cellprep demo did not write: choose another --out" in result.stderr
     assert tree(tmp_path) == before
 
 

@@ -154,7 +154,7 @@ def test_images_left_out_count_as_not_in_the_source(write_csv, flags, out, tmp_p
     assert (report.current, report.total, report.gone) == (2, 2, ["b"])
     build(csv, out, flags("b,"), prune=True)
     assert list(open_store(out)) == ["a", "c"]
-    with pytest.raises(UsageError, match=r"image 'b' is not in train\.csv, or is left out"):
+    with pytest.raises(UsageError, match=r"image 'b' is not in train\.csv, or is excluded"):
         build(csv, out, flags("b,"), only=("b",))
 
 

@@ -43,9 +43,7 @@ def test_what_is_there_is_refused_before_anything_is_read(cli, tmp_path, monkeyp
     worst = ["--worst", 1] if option == "pictures" else []
     result = cli(name, *needed, flag, taken, *worst)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert (
-        result.stderr == f"error: {taken} exists: it is left alone; --overwrite replaces it, or choose another place\n"
-    )
+    assert result.stderr == f"error: {taken} already exists: replace it with --overwrite, or choose another path\n"
     assert [path.name for path in tmp_path.iterdir()] == [taken.name]
 
 
@@ -75,16 +73,16 @@ def test_what_may_be_the_users_is_never_replaced(cli, write_csv, tmp_path, monke
     (tmp_path / "link").symlink_to(own)
     before = sorted(tmp_path.rglob("*"))
     for out, why in {
-        own: "is read and lies in",
-        source: "is the file that is read",
-        tmp_path: "is where you are or live",
-        tmp_path / "s.zarr": "is a store or another Zarr",
+        own: "own/train.csv is in ",
+        source: "is the input file",
+        tmp_path: "contains the working directory or your home",
+        tmp_path / "s.zarr": "is a store or other Zarr data",
         tmp_path / "link": "is a link to a folder",
     }.items():
         result = cli(*line, out)
         assert (result.exit_code, why in result.stderr) == (2, True), result.stderr
     result = cli("split", source, "--out", own, "--overwrite")
-    assert (result.exit_code, "something is there that is no file" in result.stderr) == (1, True)
+    assert (result.exit_code, "it exists and is not a file" in result.stderr) == (1, True)
     result = cli("train", "dn", "--data", "s.zarr", "--out", own, "--overwrite")
-    assert (result.exit_code, "own has no run.json, so that it may hold anything" in result.stderr) == (2, True)
+    assert (result.exit_code, "own has no run.json, so that it may contain other files" in result.stderr) == (2, True)
     assert sorted(tmp_path.rglob("*")) == before

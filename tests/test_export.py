@@ -586,7 +586,7 @@ def test_a_place_that_cannot_be(store, tmp_path):
 def test_an_empty_store(tmp_path):
     with StoreWriter(tmp_path / "s.zarr") as writer:
         writer.set_attributes({})
-    with pytest.raises(StoreError, match=r"s.zarr holds no images: there is nothing to export"):
+    with pytest.raises(StoreError, match=r"s.zarr has no images to export"):
         export(open_store(tmp_path / "s.zarr"), "coco", tmp_path / "out")
 
 
@@ -605,7 +605,7 @@ def test_the_command(cli, store, tmp_path):
     again = cli(*args, "coco")
     assert again.exit_code == 1
     assert again.stderr == (
-        f"error: {tmp_path / 'out.json'} exists: it is left alone; --overwrite replaces it, or choose another place\n"
+        f"error: {tmp_path / 'out.json'} already exists: replace it with --overwrite, or choose another path\n"
     )
     assert cli(*args, "png", "--overwrite").exit_code == 2
     assert cli("export", tmp_path, "--to", "coco", "--out", tmp_path / "x").stderr == (

@@ -143,7 +143,7 @@ def test_all_networks_are_fine_tuned_by_one_command_also_if_it_is_interrupted(
     assert result.exit_code == 0, result.stderr
     assert re.search(r"semseg, dn, wtn of .*tiny.safetensors, trained on 3 images", result.stderr)
     assert re.search(r"on 1 image held out: Kaggle's mean precision \d\.\d{3} before, \d\.\d{3} after", result.stderr)
-    assert "note: with 1 image held out, it is not known whether others gain as much" in result.stderr
+    assert "note: with only 1 image held out, the effect on other images is uncertain" in result.stderr
     assert result.stderr.endswith(f"next: cellprep predict --weights runs/finetune --data {store.path}\n")
     out = tmp_path / "runs" / "finetune"
     assert sorted(path.name for path in out.iterdir()) == [
@@ -182,9 +182,13 @@ def test_all_networks_are_fine_tuned_by_one_command_also_if_it_is_interrupted(
     assert not (tmp_path / "runs" / "finetune-2" / "finetuned.safetensors").exists()
     for words, message in {
         ("--out", out): "contains a run already: resume it with --resume",
-        ("--resume", "--epochs", 3): "the run in runs/finetune-2 differs in epochs: leave these out",
-        ("--resume", "--weights", "nuclei"): "the run in runs/finetune-2 differs in weights",
-        ("--resume", "--only", "dn"): "the run in runs/finetune-2 differs in only",
+        (
+            "--resume",
+            "--epochs",
+            3,
+        ): "the run in runs/finetune-2 has different values of epochs: leave these options out",
+        ("--resume", "--weights", "nuclei"): "the run in runs/finetune-2 has different values of weights",
+        ("--resume", "--only", "dn"): "the run in runs/finetune-2 has different values of only",
     }.items():
         refused = cli("finetune", *words, "--data", store.path)
         assert (refused.exit_code, message in refused.stderr) == (2, True), refused.stderr
@@ -192,7 +196,7 @@ def test_all_networks_are_fine_tuned_by_one_command_also_if_it_is_interrupted(
     save_bundle(bundle, load_bundle(SHIPPED["nuclei"]))
     changed = cli("finetune", "--data", store.path, "--resume")
     assert (changed.exit_code, "the semseg of" in changed.stderr) == (2, True), changed.stderr
-    assert "tiny.safetensors is another one than runs/finetune-2 began with" in changed.stderr
+    assert "tiny.safetensors has changed since runs/finetune-2 was started" in changed.stderr
     bundle.write_bytes(content)
     assert cli("finetune", "--data", store.path, "--resume").exit_code == 0  # the newest one, by its own options
     for name in ("finetuned.safetensors", "before.csv", "after.csv"):
@@ -211,7 +215,10 @@ def test_weights_that_became_worse_are_not_taken(tmp_path, cli):
     result = cli("finetune", "--data", tmp_path / "data.zarr", "--out", tmp_path / "out", *how)
     assert result.exit_code == 0, result.stderr
     assert re.search(r"Kaggle's mean precision 1\.000 before, 0\.\d+ after; 0 better, 3 worse", result.stderr)
-    assert "warning: fine-tuning made it worse, so finetuned.safetensors holds the weights of before" in result.stderr
+    assert (
+        "warning: fine-tuning lowered the score, so finetuned.safetensors contains the original weights"
+        in result.stderr
+    )
     assert re.search(r"^kaggle_map +1\.000 +0\.\d\d\d$", result.stdout, re.MULTILINE)
     assert "note: with" not in result.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -230,8 +237,8 @@ def test_a_single_image_is_trained_on_and_nothing_is_said_of_others(tmp_path, bu
     assert run["train_images"] == run["validation_images"] == ["one"]
     for words in (
         "1 image, validated on the same\n",
-        "on the images that were trained on: Kaggle's mean precision",
-        "note: no image is held out: the scores are those of the images that were trained on, and how other images",
+        "on the training images: Kaggle's mean precision",
+        "note: no image is held out: the scores are those of the training images, and the effect on other images",
     ):
         assert words in result.stderr
     first, tuned = load_bundle(bundle), load_bundle(tmp_path / "out")
@@ -243,9 +250,9 @@ def test_a_bundle_may_lack_a_network(store, tmp_path):
     save_bundle(tmp_path / "dn.safetensors", Bundle(weights("dn")))
     report = finetune(store, tmp_path / "out", tmp_path / "wn.safetensors", epochs=1, **TINY)
     assert [run.out.name for run in report.trained] == ["wn"]
-    assert any("hold no semseg: before and after, the true masks told where cells are" in it for it in report.notes())
+    assert any("contain no semseg: the true masks were used for both scores" in it for it in report.notes())
     for name, only, message in (
-        ("wn", ["semseg"], r"wn.safetensors hold no semseg: they hold wn$"),
+        ("wn", ["semseg"], r"wn.safetensors contain no semseg, only wn$"),
         ("wn", ["vgg"], "hold no vgg"),
         ("dn", [], "a dn alone does not predict"),
     ):
@@ -253,7 +260,7 @@ def test_a_bundle_may_lack_a_network(store, tmp_path):
             finetune(store, tmp_path / "no", tmp_path / f"{name}.safetensors", only=only, **TINY)
         assert not (tmp_path / "no").exists()
     several = ["nuclei", SHIPPED["nuclei"]]
-    with pytest.raises(UsageError, match="hold several networks of a kind: fine-tune one of each"):
+    with pytest.raises(UsageError, match="contain several networks of the same kind: fine-tune one of each"):
         finetune(store, tmp_path / "no", several, **TINY)
 
 

@@ -109,21 +109,21 @@ WRONG = {
     "measure_to_file('train.csv', 3)": "out is the int 3: give a path",
     "measure(labels, MeasureOptions())": "images must be (H, W) or (C, H, W), a folder of files, or arrays by id, not",
     "measure(labels, np.ones(3))": "or arrays by id, not float64 of shape (3,)",
-    "draw_worst(evaluate(labels, labels), labels, labels, -1, 'worst')": "number is the int -1: give how many images",
+    "draw_worst(evaluate(labels, labels), labels, labels, -1, 'worst')": "number is the int -1: give the number",
     "evaluate(labels, labels).write_csv(5)": "path is the int 5: give a path",
-    "report_training('nowhere', 'r.html')": "nowhere is no folder of a training: it holds no run.json",
+    "report_training('nowhere', 'r.html')": "nowhere is not the folder of a training: it has no run.json",
     "report_training(5, 'r.html')": "run is the int 5: give a path",
     "read_metrics(5)": "run is the int 5: give a path",
-    "napari_layers('a')": "image is the text 'a': give one of a store, as open_store(...)[image_id]",
+    "napari_layers('a')": "image is the text 'a': give a store, or one of its images: open_store(...)[image_id]",
     "build_targets('train.csv', 's.zarr', images={'a': labels})": "images is a dict of 1: give a path, or False",
     "build_targets('train.csv', None)": "out is None: give the path of a store",
     "SplitOptions(folds='2')": "folds is the text '2': give a whole number",
     "SplitOptions(groups=None)": "groups is None: give one string or a list of strings",
     "CheckOptions(rules=5)": "rules is the int 5: give one string or a list of strings",
     "CheckOptions(thresholds=5)": "thresholds is the int 5: give values by name",
-    "CheckOptions(thresholds={'duplicate': 'a'})": "threshold 'a' of the rule duplicate is no number above 0",
+    "CheckOptions(thresholds={'duplicate': 'a'})": "threshold 'a' of rule duplicate is invalid: give a number above 0",
     "BuildOptions(recipe={'wall_width': 3})": "recipe is a dict of 1: give Recipe(...)",
-    "PreviewOptions(crop=5)": "crop 5 is no part of an image: give y,x,h,w",
+    "PreviewOptions(crop=5)": "crop 5 is invalid: give y,x,h,w",
     "check_source([labels])": "source is a list of 1: give a path",
     "check_source('train.csv', CheckOptions)": "options are the class CheckOptions: give CheckOptions(...)",
     "TrainOptions('dn', augment='flip')": "augmentation 'flip' is unknown: use one of flips, rotation",
@@ -164,5 +164,5 @@ def test_help_of_options_shows_what_is_declared():
     assert "jobs\n    Number of processes; -1 for one per core.\n" in text
     assert "whose workers replace ``jobs``" in text
     assert "no longer in the source" in text
-    assert "files, where the source does not tell" in cellprep.SplitOptions.__doc__.replace("\n    ", " ")
+    assert "files, if the source does not contain" in cellprep.SplitOptions.__doc__.replace("\n    ", " ")
     assert text.index("quiet\n") < text.index("Raises\n")

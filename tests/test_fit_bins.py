@@ -186,7 +186,7 @@ def test_an_image_that_a_cell_fills_does_not_count(write_csv, tmp_path):
     assert (fitted.images, fitted.bins) == (1, STEPS)
     assert "  full" in fitted.notes()
     alone = build(write_csv("full,1 20,5,4,"), tmp_path / "full.zarr")
-    with pytest.raises(StoreError, match="only images that a cell fills"):
+    with pytest.raises(StoreError, match="a cell fills the image: there are no distances"):
         fit(alone)
 
 
@@ -195,7 +195,7 @@ def test_several_distance_methods_are_told(write_csv, tmp_path, store):
     csv = write_csv("c,1 2,7,7,")
     build_targets(open_source(csv), store.path, BuildOptions(recipe=Recipe(distance="scipy"), jobs=1, quiet=True))
     fitted = fit(store, levels=2)
-    assert "built with several distance methods (cv2 2, scipy 1)" in fitted.notes()[-1]
+    assert "built with different distance methods (cv2 2, scipy 1)" in fitted.notes()[-1]
     assert json.loads(fitted.to_json())["distance"] == ["cv2", "scipy"]
 
 
@@ -234,10 +234,10 @@ def test_mistakes(store, options, error, message):
 
 def test_a_store_without_cells_or_images(write_csv, tmp_path):
     empty = build(write_csv("b,,7,7,"), tmp_path / "s.zarr")
-    with pytest.raises(StoreError, match="holds no pixel of a cell to fit bins to"):
+    with pytest.raises(StoreError, match="has no cell pixels to fit bins to"):
         fit(empty)
     assert build_targets(open_source(write_csv("a,1,5,4,")), tmp_path / "none.zarr", BuildOptions(jobs=1)).errors()
-    with pytest.raises(StoreError, match="holds no images to fit bins to"):
+    with pytest.raises(StoreError, match="has no images to fit bins to"):
         fit(open_store(tmp_path / "none.zarr"))
 
 

@@ -120,7 +120,7 @@ def test_matches_of_an_evaluation(source, write_csv):
         ["b", *[pd.NA] * 5],
     ]
     assert "train.csv row 4: run '99 1'" in table["problem"].iloc[-1]
-    with pytest.raises(UsageError, match=r"only a report of cellprep\.evaluate"):
+    with pytest.raises(UsageError, match=r"only in a report of cellprep\.evaluate"):
         EvaluationReport("", "", []).matches_dataframe()
 
 

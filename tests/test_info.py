@@ -70,7 +70,7 @@ def test_the_summary_equals_what_reading_all_images_gives(csv, out):
     read = describe_store(out)
     assert read.facts == told.facts
     assert (read.read, read.complete) == (3, None)
-    assert read.notes() == ["there is no summary to be trusted: 3 images read one by one"]
+    assert read.notes() == ["the store has no valid summary: 3 images read one by one"]
     assert "complete      unknown" in "\n".join(read.lines())
 
 
@@ -213,7 +213,7 @@ def test_images_with_damaged_attributes_are_counted_apart(csv, out, value):
     damage(out / "a/zarr.json", value)
     info = describe_store(out)
     assert (info.facts["images"], info.damaged) == (2, 1)
-    assert "1 image damaged: cellprep verify names them" in info.notes()
+    assert "1 image damaged: list them with cellprep verify" in info.notes()
     assert build(csv, out).rewritten == 1
     assert describe_store(out).damaged == 0
 
@@ -259,7 +259,7 @@ def test_a_run_under_way_is_told(csv, out):
     assert not describe_store(out).under_way
     with StoreWriter(out):
         assert describe_store(out).notes() == [
-            "a run is writing to the store, or was killed: the next one clears what it left"
+            "a run is writing to the store, or was killed: the next run removes its leftovers"
         ]
 
 

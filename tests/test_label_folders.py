@@ -376,7 +376,7 @@ def test_images_and_labels_that_do_not_match_fail_alone(tmp_path):
         "__x": f"{folder}/masks/__x.tif: image id '__x' is refused: it begins with two underscores",
         "nothing": f"there is no image file nothing.* in {folder}/images ({', '.join(IMAGE_FORMATS)})",
         "other": f"{folder}/images/other.tif is 4 x 3 (height x width): "
-        "its annotations say 3 x 4, which has height and width swapped",
+        "its annotations are 3 x 4; height and width are swapped",
         "twice": f"several label images have this id: {folder}/masks/twice.npy, {folder}/masks/twice.tif; keep one",
     }
     assert list(open_store(tmp_path / "s.zarr")) == ["a"]

@@ -117,7 +117,7 @@ def test_a_black_mask_is_a_cell_without_pixels_and_is_named(folder, tmp_path):
     save(folder / "a/masks/3.png", np.zeros((3, 4), np.uint8))
     report = build(folder, tmp_path / "s.zarr")
     assert (report.blank, report.hidden) == ({"a": (3,)}, {})
-    assert report.notes()[:2] == ["1 cell without any pixel, kept in `cells`:", "  a: row 3"]
+    assert report.notes()[:2] == ["1 cell without pixels, kept in `cells`:", "  a: row 3"]
     assert build(folder, tmp_path / "s.zarr").blank == {"a": (3,)}
 
 

@@ -241,7 +241,7 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, monk
         assert result.exit_code == 1
         assert f"3 images, {2 * len(NUMBERS)} cells" in result.output
         assert "c: " in result.output
-        assert "is of 9 x 9 pixels: its cells say 60 x 80" in result.output
+        assert "has 9 x 9 pixels, but its cells 60 x 80" in result.output
     one, two = (tmp_path / f"{jobs}-{name}" for jobs in (1, 2))
     assert one.read_bytes() == two.read_bytes()
     table = read[one.suffix](one)
@@ -260,9 +260,9 @@ def test_the_table_is_the_same_however_many_processes(cli, mixed, tmp_path, monk
     [
         ({"properties": ["size"]}, "property 'size' is unknown: use one of area, "),
         ({"properties": "size"}, "property 'size' is unknown: use one of area, "),
-        ({"pixel_size": 0}, "pixel size 0 is no length above 0"),
+        ({"pixel_size": 0}, "pixel size 0 is invalid: give a number of micrometres"),
         ({"only": ["z"]}, "image 'z' is not in labels in memory"),
-        ({"images": {"z": PIXELS}}, "there is an image 'z', but no labels of it in labels in memory"),
+        ({"images": {"z": PIXELS}}, "image 'z' has no labels in labels in memory"),
         ({"images": {"a": PIXELS.astype(str)}}, r"image a must be numbers, .*, not <U\d+ of shape \(60, 80\)"),
         ({"images": PIXELS * 1j}, r"images must be \(H, W\) or .*, not complex128 of shape \(60, 80\)"),
         ({"images": 5}, "images must be .*, not the int64 5"),
@@ -278,9 +278,11 @@ def test_what_cannot_be_measured_is_refused(options, error):
 def test_labels_that_are_none_are_refused():
     with pytest.raises(AnnotationError, match=r"the label image 'image' has the float64 value 0\.5"):
         measure(LABELS + 0.5)
-    with pytest.raises(AnnotationError, match="a: there is no image to measure intensities in"):
+    with pytest.raises(AnnotationError, match="a: there is no image in which to measure intensities"):
         measure({"a": LABELS}, properties=["intensity_mean"], quiet=True)
-    with pytest.raises(AnnotationError, match="of 60 x 80 x 3 pixels: its cells say 60 x 80, and channels come first"):
+    with pytest.raises(
+        AnnotationError, match="has 60 x 80 x 3 pixels, but its cells 60 x 80; channels must come first"
+    ):
         measure(LABELS, np.stack([PIXELS] * 3, axis=-1), quiet=True)
     with pytest.raises(
         UsageError, match=r"what is int64 of shape \(2, 60, 80\): give a path, the result of open_source"
@@ -288,7 +290,7 @@ def test_labels_that_are_none_are_refused():
         measure(np.stack([LABELS] * 2).astype(np.int64))
     with pytest.raises(AnnotationError, match="the image id is empty"):
         measure({"": LABELS}, quiet=True)
-    with pytest.raises(UsageError, match="two images have the id '5', as a text"):
+    with pytest.raises(UsageError, match="two images have the id '5' after conversion to a string"):
         measure({5: LABELS, "5": LABELS})
     with pytest.raises(UsageError, match=r"images is uint8 of shape \(60, 80\), and labels in memory has 2 images"):
         measure({"a": LABELS, "b": LABELS}, PIXELS)

@@ -177,7 +177,7 @@ def test_memory_is_of_one_process(folder, local):
     source = open_source(folder / "train.csv")
     build_targets(source, url, BuildOptions(images=folder / "train", jobs=2, quiet=True))
     assert remote_tree(url) == local
-    with pytest.raises(UsageError, match="what is in memory:// is of this process alone: no worker of tcp://x:1"):
+    with pytest.raises(UsageError, match="memory:// belongs to this process only, so that the workers of tcp://x:1"):
         build_targets(source, url, BuildOptions(scheduler="tcp://x:1"))
 
 
@@ -260,7 +260,7 @@ def test_the_server_gets_the_same_bytes(s3, sent, local, command, cli):
     assert shown.exit_code == 0, shown.stderr
     verified = cli("verify", f"{s3}/data.zarr")
     assert verified.exit_code == 2
-    assert verified.stderr == f"error: verify reads stores in folders: copy {s3}/data.zarr into one first\n"
+    assert verified.stderr == f"error: verify reads only local stores: copy {s3}/data.zarr into a folder first\n"
 
 
 def test_a_source_in_a_bucket_is_checked(sent, folder):
@@ -383,7 +383,7 @@ def test_what_is_not_there(s3, folder):
         open_store(f"{s3}/none.zarr")
     with pytest.raises(SourceError, match=r"s3://bucket/none\.csv"):
         open_source(f"{s3}/none.csv")
-    with pytest.raises(UsageError, match="verify reads stores in folders"):
+    with pytest.raises(UsageError, match="verify reads only local stores"):
         verify_store(f"{s3}/data.zarr")
     with pytest.raises(ImageFileError, match="there is no image folder s3://bucket/nothing"):
         ImageFolder(as_place(f"{s3}/nothing"))

@@ -228,7 +228,7 @@ def test_another_scale_or_other_pixels_make_it_stale(tmp_path):
     write_labels(path, "0.5", labels=LABELS * 2)
     assert build(path, tmp_path / "s.zarr").rewritten == 1
     write(path, pixels=GREY.reshape(5, 4))
-    assert "is 5 x 4 (height x width): its annotations say 4 x 5" in build(path, tmp_path / "s.zarr").failures["a"]
+    assert "is 5 x 4 (height x width): its annotations are 4 x 5" in build(path, tmp_path / "s.zarr").failures["a"]
 
 
 def test_the_same_bytes_in_another_shape_make_it_stale(tmp_path):

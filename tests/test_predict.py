@@ -326,13 +326,13 @@ def test_cells_are_measured_in_the_same_go(folder, all_knowing, labels, picture,
 
 def test_measures_need_cells(folder, all_knowing):
     outputs = OutputOptions(to="coco")
-    with pytest.raises(UsageError, match="let label-tiff be among what is written"):
+    with pytest.raises(UsageError, match="add label-tiff to the output formats"):
         predict_and_measure([folder / "images"], folder / "t.csv", folder / "o", all_knowing, outputs=outputs)
     vectors = Bundle(weights("dn"))
     options = {"masks": folder / "masks", "options": QUIET}
     report = predict_and_measure([folder / "images"], folder / "t.csv", folder / "o", vectors, **options)
     assert report.errors() == [
-        "error: no cells were measured: a dn alone tells vectors; give the weights of a wtn, too"
+        "error: no cells were measured, as a dn alone predicts only vectors: give the weights of a wtn, too"
     ]
     assert not (folder / "t.csv").exists()
 
@@ -639,7 +639,7 @@ def test_weights_without_a_name_tells_those_at_hand(runs, cli, command, more):
     result = cli(command, "--weights", *more)
     assert result.exit_code == 2
     first, _, *rows = result.stderr.splitlines()
-    assert first == "error: --weights needs a name; at hand:"
+    assert first == "error: --weights needs a value; available weights:"
     found = [re.split(r"  +", row) for row in rows]
     assert [row[:-1] for row in found[:2]] == [
         ["runs/dn", "dn", "7", "angle 12.5, loss 0.25"],

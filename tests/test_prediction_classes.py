@@ -131,7 +131,7 @@ def test_classes_and_their_probabilities_are_in_tables(bundle, folder, cli):
     source = open_source(folder / "out")
     assert not source.notes  # the tables are not reported as skipped
     (folder / "out" / "one_classes.csv").write_text("label,class\n1,a\n1,b\n")
-    with pytest.raises(Exception, match="row 3: label 1 has a class already"):
+    with pytest.raises(Exception, match="row 3: label 1 already has a class"):
         measure(folder / "out", jobs=1, quiet=True, only=["one"])
 
 

@@ -92,7 +92,7 @@ def test_another_overlap_rule_is_refused_by_name(write_csv, tmp_path):
     build(write_csv(*ROWS), tmp_path / "old.zarr")
     report = build(tmp_path / "old.zarr", tmp_path / "new.zarr", recipe=Recipe(overlap="background"))
     assert set(report.failures.values()) == {
-        "its overlaps were resolved by the rule smaller-on-top, and cannot be resolved again by background: "
+        "its overlaps were already resolved by the rule smaller-on-top, so that background cannot be applied: "
         "keep the rule, or build from the annotations"
     }
     assert len(report.failures) == 3

@@ -220,7 +220,7 @@ def test_a_registered_target_is_built_resumed_verified_and_repaired(discs, tmp_p
     before = tree(out)
     assert build(discs, out).current == 2
     report = verify_store(out, jobs=1, quiet=True)
-    assert report.sound and report.notes()[0].startswith("joined: computed from the labels on reading")
+    assert report.sound and report.notes()[0].startswith("joined: computed from the labels when read")
     name = next(iter(open_store(out)))
     image = open_store(out)[name]
     assert [image.form(target.name) for target in NEW] == [

@@ -88,7 +88,7 @@ def test_figures_are_those_of_check(annotations, tmp_path):
     assert (report.images, report.findings, report.failures) == (3, len(check.flagged), {})
     shown = Page(out)
     assert shown.row("images") == ["1", "1", "1", "3"]
-    assert shown.row("annotations that can be read") == ["0", "2", "2", "4"]
+    assert shown.row("readable annotations") == ["0", "2", "2", "4"]
     entries = [attributes for attributes in shown.of("li") if "data-key" in attributes]
     assert [(json.loads(entry["data-key"]), entry["data-rule"].split(" ")) for entry in entries] == [
         ([one.image_id, one.row], [found.rule for found in one.findings]) for one in check.suspects
@@ -160,7 +160,7 @@ def test_images_that_fail_are_named_and_the_page_is_there(annotations, tmp_path,
     out = tmp_path / "r.html"
     result = cli("report", annotations, "--images", tmp_path / "images", "--out", out, "--jobs", 1)
     assert result.exit_code == 1
-    assert "error: 3 of 3 images failed, and are named in the page:" in result.stderr
+    assert "error: 3 of 3 images failed, and are listed in the report:" in result.stderr
     assert "a: there is no image file a.*" in out.read_text()
 
 
@@ -194,7 +194,7 @@ def test_a_training(tmp_path, cli):
     assert not is_training(run)
     (run / "validation").mkdir(parents=True)
     (run / "run.json").write_text(json.dumps({"options": {"network": "dn", "seed": 3}, "train_images": ["a", "b"]}))
-    with pytest.raises(CellprepError, match="has no epoch as yet"):
+    with pytest.raises(CellprepError, match="has not finished an epoch yet"):
         report_training(run, tmp_path / "r.html")
     (run / "metrics.csv").write_text(
         "epoch,rate,seconds,train_loss,val_loss,val_angle\n1,.1,2,3,nan,50\n2,.2,2,2,1,nan\n3,.2,2,2,2,8\n"

@@ -137,13 +137,13 @@ def test_refuses(cli, built, tmp_path):
     with pytest.raises(RecipeError, match="decoder 'best' is unknown"):
         RoundtripOptions(decoders=("best",))
     for decoders in ((), ("walls", "original")):
-        with pytest.raises(UsageError, match="options of a decoder are of one alone: name it"):
+        with pytest.raises(UsageError, match="options of a decoder need exactly one decoder: name it"):
             RoundtripOptions(decoders=decoders, decoder_options={"level": 2})
     with pytest.raises(UsageError, match="jobs 0"):
         RoundtripOptions(jobs=0)
     assert cli("roundtrip", built, "--decoder", "best").exit_code == 2
     shutil.copytree(built, tmp_path / "empty.zarr", ignore=lambda folder, names: set(names) - {"zarr.json"})
-    with pytest.raises(StoreError, match=r"empty\.zarr holds no images to decode"):
+    with pytest.raises(StoreError, match=r"empty\.zarr has no images to decode"):
         roundtrip(open_store(tmp_path / "empty.zarr"))
 
 

@@ -65,13 +65,13 @@ MISTAKES = {
     "type": ('[train.dn]\nepochs = "3"', "[train.dn]: epochs is the text '3': give a whole number"),
     "flag": ("[train.dn]\nresume = 1", "[train.dn]: resume is the int 1: give true or false"),
     "no list": ("[train.dn]\nseed = [1]", "[train.dn]: seed is a list of 1: give one value"),
-    "choice": ('[check]\nsource = "a"\norientation = "up"', "orientation is the text 'up': it is one of apply, ignore"),
+    "choice": ('[check]\nsource = "a"\norientation = "up"', "orientation is the text 'up': use one of apply, ignore"),
     "value": ('[build-targets]\nsource = "a"\nwall-width = 4', "[build-targets]: wall width 4 is not an odd number"),
     "together": ('[train.dn]\nmask = "none"', "[train.dn]: without a mask, dn and wn need the background as a cell"),
-    "twice": ("[train.dn]\nlr = 1.0\nmax_lr = 1.0", "max_lr is another name of an option that is given already"),
+    "twice": ("[train.dn]\nlr = 1.0\nmax_lr = 1.0", "max_lr is an alias of an option that is already given"),
     "command": ("[trian.dn]", "[trian]: there is no such command: did you mean train?"),
     "itself": ("[run]", "[run]: there is no such command"),
-    "no table": ("epochs = 3", "epochs is in no table: name a command above it"),
+    "no table": ("epochs = 3", "epochs is not in a table: name a command above it"),
     "missing": ("[check]", "[check]: source is not given: Annotations"),
     "nothing": ("", "c.toml has no tables"),
     "damaged": ("[train", "c.toml is damaged: Expected ']'"),
@@ -94,7 +94,7 @@ def test_what_fails_ends_it_and_says_how_to_go_on(run, write_csv):
     )
     result = run(text.format("nowhere"))
     assert result.exit_code == 1
-    assert "stopped at [build-targets]; 2 tables behind it did not run: cellprep run c.toml --from" in result.stderr
+    assert "stopped at [build-targets]; 2 tables after it did not run: cellprep run c.toml --from" in result.stderr
     result = run(text.format("nowhere"), "--from", "check")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "error: c.toml [check]: cannot read the annotation source nowhere" in result.stderr
@@ -127,5 +127,5 @@ def test_config_init_begins_a_file(cli, tmp_path, monkeypatch):
     text = (tmp_path / "config.toml").read_text()
     assert "\n[train.dn]\n" in text and "\n# levels = 17\n" in text and "Also: --lr, --learning-rate." in text
     assert "did you mean train?" in cli("config", "init", "trian", "--out", "x.toml").stderr
-    assert "config.toml exists: it is left alone; --overwrite replaces it" in cli("config", "init").stderr
+    assert "config.toml already exists: replace it with --overwrite" in cli("config", "init").stderr
     assert cli("config", "init", "--overwrite").exit_code == 0

@@ -221,7 +221,7 @@ def test_a_full_disk_is_told_in_one_line_and_the_next_run_goes_on(csv, tmp_path,
         assert code == 1
         assert "No space left on device" in words
         assert f"error: cannot write to {out}: No space left on device; " in words
-        assert "not tried. The store holds only whole images, and the same command goes on from here" in words
+        assert "not tried. The images in the store are complete; run the same command to continue" in words
         assert "Traceback" not in words
         check_whole(out, undisturbed)
         assert not (out / ".cellprep").exists()

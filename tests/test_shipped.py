@@ -67,7 +67,7 @@ def test_names_are_no_paths(tmp_path, monkeypatch):
 def test_a_semantic_network_alone_is_not_mixed_with_them(cli):
     result = cli("predict", "x.png", "--semseg-weights", "semseg", "--out", "out")
     assert result.exit_code == 2
-    assert "--semseg-weights goes with --weights: give both, or neither for nuclei" in result.stderr
+    assert "--semseg-weights requires --weights: give both, or neither to use nuclei" in result.stderr
 
 
 def discs():

@@ -160,7 +160,7 @@ def test_groups_are_never_split(write_csv):
 def test_images_without_a_value_are_on_their_own(write_csv):
     rows = [f"im{n},1 2,5,4,round,{'P' if n < 3 else ' '}," for n in range(9)]
     result = split(write_csv(*rows, header=PLATES), folds=3, groups=("plate", "well"))
-    assert result.notes()[0] == "7 groups by plate, well; 6 images without a value, each on its own"
+    assert result.notes()[0] == "7 groups by plate, well; 6 images without a value, each in its own group"
     assert len(set(result.folds[:3])) == 1
     assert sorted(np.bincount(result.folds)) == [3, 3, 3]
 
@@ -191,7 +191,9 @@ def test_failing_images_are_named_and_the_others_split(write_csv, tmp_path, cli)
     for quiet in ([], ["--quiet", "--overwrite"]):
         result = cli("split", path, "--folds", 2, "--out", out, "--jobs", 1, *quiet)
         assert result.exit_code == 1
-        assert "error: 3 of 5 images failed, and are in no fold:\n  long: train.csv row 4: run '20 2'" in result.stderr
+        assert (
+            "error: 3 of 5 images failed, and are not in a fold:\n  long: train.csv row 4: run '20 2'" in result.stderr
+        )
         assert "\n  size: train.csv row 5: width 'x'" in result.stderr
         assert "\n  ../c: train.csv row 6: image id '../c' is refused" in result.stderr
     assert [line[0] for line in out.read_text().splitlines()[1:]] == ["a", "b"]
@@ -236,7 +238,7 @@ def test_sizes_come_from_the_images_where_only_they_tell(tmp_path, cli):
     [
         (["--folds", 1], 2, "cannot make 1 folds: give 2 or more"),
         (["--folds", 9], 2, "9 folds need 9 groups of images, but there are 2: give fewer folds"),
-        (["--seed", -1], 2, "seed -1 is below 0"),
+        (["--seed", -1], 2, "seed -1 is negative"),
         (["--jobs", 0], 2, "jobs is 0: give 1 or more"),
         (["--group", "site"], 2, "train.csv has no column 'site' to group images by; it has: 'plate', 'well'"),
         (["--group", "cell_type"], 2, "train.csv has no column 'cell_type' to group images by; it has"),

@@ -202,7 +202,7 @@ def test_swapped_sizes_are_told_where_images_are(opened, tmp_path):
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "images" / "a.png")
     source = opened("t.csv", "id,annotation,width,height\na,1 2,4,5\n")
     report = build_targets(source, tmp_path / "s.zarr", BuildOptions(images=tmp_path / "images", jobs=1, quiet=True))
-    assert report.failures["a"].endswith("its annotations say 5 x 4, which has height and width swapped")
+    assert report.failures["a"].endswith("its annotations are 5 x 4; height and width are swapped")
 
 
 def test_many_problems_of_one_kind_are_counted_and_others_shown(opened, tmp_path):
@@ -213,9 +213,7 @@ def test_many_problems_of_one_kind_are_counted_and_others_shown(opened, tmp_path
     lines = report.errors()
     assert len(lines) == 13
     assert lines[10].startswith("  im009: there is no image file im009.* in ")
-    assert lines[11].startswith(
-        "  and 226 more problems of this kind; with the same SOURCE and options, `cellprep check "
-    )
+    assert lines[11].startswith("  and 226 more problems of this kind; for all of them, run `cellprep check ")
     assert lines[12] == "  odd: t.csv row 238: width 'x' is not a whole number of pixels above 0"
     checked = check_source(source, CheckOptions(images=tmp_path / "images", jobs=1, quiet=True))
     assert len({finding.image_id for finding in checked.flagged}) == 237

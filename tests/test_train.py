@@ -218,12 +218,12 @@ def test_a_network_for_each_fold_and_all_of_them_predict(discs, cli, tmp_path):
     assert (tmp_path / "semsegs/fold-0/best.safetensors").stat().st_mtime_ns == before
     for words, message in {
         ("--fold", "x"): "fold 'x' is not valid: give a number from 0, or all",
-        ("--fold", "all", "--resume"): "needs the folder of their runs: give --out",
+        ("--fold", "all", "--resume"): "to resume the runs of all folds, give their folder: --out",
     }.items():
         result = cli(*how, *words)
         assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
     result = cli("train", "all", *how[2:4], "--fold", "all", "--folds", tmp_path / "folds.csv")
-    assert (result.exit_code, "--fold all trains one kind of network: name it" in result.stderr) == (2, True)
+    assert (result.exit_code, "--fold all trains only one kind of network: name it" in result.stderr) == (2, True)
     with pytest.raises(UsageError, match="or use train_folds for all folds"):
         train(discs, "semseg", folds=tmp_path / "folds.csv", fold="all")
 
@@ -587,7 +587,8 @@ def test_ctrl_c_tells_how_to_go_on(cli, discs, tmp_path, monkeypatch):
     result = cli("train", "dn", "--data", discs.path, "--out", tmp_path / "run")
     assert result.exit_code == 130
     assert (
-        result.stderr == "interrupted: all files written so far are complete; the same command with --resume goes on\n"
+        result.stderr
+        == "interrupted: all files written so far are complete; to continue, run the same command with --resume\n"
     )
 
 
@@ -643,7 +644,7 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
         patch.setattr(Trainer, "_step", interrupted)
         assert cli("train", "all", *how).exit_code == 130
     refused = {
-        ("all", "--epochs", 3): "the run in runs/all-2 differs in epochs: leave these out",
+        ("all", "--epochs", 3): "the run in runs/all-2 has different values of epochs: leave these options out",
         ("dn", "--out", "runs/all-2"): "the run in runs/all-2 trains all, not dn: name it",
         ("all", "--out", "runs/all-2/dn"): "the run in runs/all-2/dn trains dn, not all: name it",
     }
@@ -659,8 +660,8 @@ def test_all_networks_by_one_command_also_if_it_is_interrupted(discs, cli, tmp_p
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"init": (Path("dn"),)}, "--init gives first weights to one network"),
-        ({"fold": -1}, "--fold all trains one kind of network"),
+        ({"init": (Path("dn"),)}, "--init gives initial weights to only one network"),
+        ({"fold": -1}, "--fold all trains only one kind of network"),
         ({"epoch": 3}, "there is no option epoch: did you mean epochs"),
         ({"epochs": "3"}, "epochs is the text '3': give a whole number"),
         ({"background_cell": True}, "the background is not a cell"),

@@ -126,13 +126,13 @@ def test_a_tuning_goes_on_where_it_was_interrupted(store, bundle, maps, tmp_path
 
 def test_folders_of_something_else_are_refused(store, bundle, maps, tmp_path):
     tune(store, tmp_path / "out", bundle, decoders=["watershed"], only=["image-1"], jobs=1, quiet=True)
-    with pytest.raises(UsageError, match="is a tuning of other weights, images or options"):
+    with pytest.raises(UsageError, match="is a tuning with other weights, images or options"):
         tune(store, tmp_path / "out", bundle, decoders=["watershed"], only=["image-2"], jobs=1, quiet=True)
     with pytest.raises(UsageError, match=r"s\.zarr is not empty: choose another folder"):
         tune(store, store.path, bundle, jobs=1, quiet=True)
-    with pytest.raises(UsageError, match="image 'x' is not among those that are tuned on"):
+    with pytest.raises(UsageError, match="image 'x' is not one of the images for tuning"):
         tune(store, tmp_path / "new", bundle, only=["x"])
-    with pytest.raises(UsageError, match="tuning needs weights that find cells by themselves"):
+    with pytest.raises(UsageError, match="tuning needs weights that find cells without a given mask"):
         tune(store, tmp_path / "new", Bundle(bundle.vectors))
     with pytest.raises(UsageError, match="decoder 'x' is unknown"):
         tune(store, tmp_path / "new", bundle, decoders=["x"])
@@ -173,8 +173,8 @@ def test_an_image_that_fails_stops_no_other(store, bundle, maps, tmp_path, cli, 
     result = cli("tune", *args, "--out", tmp_path / "out", "--json")
     told = json.loads(result.stdout)
     assert (result.exit_code, told["images"], list(told["failures"])) == (1, 8, ["image-3"])
-    assert "15 ways of decoding tried on 8 images\n" in result.stderr
-    assert "1 of 9 images failed, and count in no score:" in result.stderr
+    assert "15 decodings tried on 8 images\n" in result.stderr
+    assert "1 of 9 images failed, and were not scored:" in result.stderr
 
 
 def test_a_choice_that_gains_nothing_elsewhere_is_no_gain():

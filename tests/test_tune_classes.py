@@ -114,10 +114,10 @@ def test_each_class_gets_the_way_that_is_best_for_it(store, bundle, maps, tmp_pa
     again = tune(store, tmp_path / "out", bundle, **options)  # everything is cached, except for all classes together
     assert len(done) == before
     assert again.to_dict() == report.to_dict()
-    assert "kept, as fewer than 4 images have true cells of them: unseen" in again.notes()
+    assert "not tuned, as fewer than 4 images have true cells of them: unseen" in again.notes()
 
 
 def test_weights_without_classes_are_refused(store, bundle, tmp_path):
     plain = Bundle(bundle.vectors, semseg=Weights(build_network(NetworkSettings("semseg", base_channels=1), seed=0)))
-    with pytest.raises(UsageError, match="these weights tell no classes"):
+    with pytest.raises(UsageError, match="these weights predict no classes"):
         tune(store, tmp_path / "out", plain, by_class=True)

@@ -134,17 +134,17 @@ TAMPERED = {
         "labels",
         assigning((0, 0), 1),
         "hidden cells",
-        "1 label contradict `hidden`: 1 is in `hidden`, but",
+        "1 label wrong in `hidden`: 1 is in `hidden`, but",
     ),
-    "row": ("cells", assigning((1, 0), 6), "rows", "source row 6 is there 2 times"),
+    "row": ("cells", assigning((1, 0), 6), "rows", "source row 6 occurs 2 times"),
     "area": (
         "cells",
         assigning((3, 1), 3),
         "areas of annotations",
-        "1 area wrong, the first of label 4: 3; it owns 41",
+        "1 area wrong, the first is that of label 4: 3, but the label has 41",
     ),
     "category": ("cells", assigning((0, 2), 1), "categories", "label 1 has category 1 of 1"),
-    "cell type": ("cells", None, "cell type", "`cell_type` is 'y': most cells are 'x'"),
+    "cell type": ("cells", None, "cell type", "`cell_type` is 'y', but most cells are 'x'"),
     "two classes": ("semseg", assigning((5, 7, 1), 1), "walls", "1 pixel wrong, the first at y 5, x 7: (1, 1, 0); it"),
     "background": ("semseg", assigning((0, 3), (1, 0, 0)), "walls", "y 0, x 3: (1, 0, 0); it should be (0, 0, 1)"),
     "wall": ("semseg", swap_cells, "walls", "the first at y 5, x 2: (0, 1, 0); it should be (1, 0, 0)"),
@@ -185,7 +185,7 @@ TAMPERED = {
         "y 2, x 4: (1, 0); it should be (0, -1)",
     ),
     "level": ("energy", assigning((4, 4), 200), "levels of the distance", "y 4, x 4: 200; it should be "),
-    "ignored cell": ("ignore", None, "no cells ignored", "1 pixel wrong, the first at y 2, x 3: 1; it is 1 or 0, and"),
+    "ignored cell": ("ignore", None, "no cells ignored", "1 pixel wrong, the first at y 2, x 3: 1; it should be 1 or"),
     "area of owner": (
         "area",
         assigning((11, 11), 7),
@@ -399,9 +399,9 @@ DAMAGE = {
         "zarr.json",
         "was changed since cellprep wrote it",
     ),
-    "metadata removed": (lambda b: (b / "zarr.json").unlink(), "zarr.json", "is no image any more"),
-    "metadata damaged": (lambda b: os.truncate(b / "zarr.json", 99), "zarr.json", "is no image any more"),
-    "not complete": (lambda b: edit(b, {"complete": False}), "zarr.json", "is no image any more"),
+    "metadata removed": (lambda b: (b / "zarr.json").unlink(), "zarr.json", "is no longer an image"),
+    "metadata damaged": (lambda b: os.truncate(b / "zarr.json", 99), "zarr.json", "is no longer an image"),
+    "not complete": (lambda b: edit(b, {"complete": False}), "zarr.json", "is no longer an image"),
 }
 
 
@@ -419,12 +419,12 @@ def test_damaged_files_are_found_and_repaired(csv, out, damage, subject, words, 
     report = verify(out, jobs=jobs)
     assert report.broken.keys() == {"b"}
     assert any(words in fault.problem for fault in report.broken["b"] if fault.subject == subject), report.errors()
-    assert "--repair removes broken images, and cellprep build-targets makes them again" in report.errors()
+    assert "remove broken images with --repair, then build them again with cellprep build-targets" in report.errors()
     assert (report.images, report.whole, report.store_faults) == (3, 2, [])
 
     repaired = verify(out, repair=True, jobs=jobs)
     assert (repaired.broken, repaired.removed) == (report.broken, ["b"])
-    assert repaired.errors()[-1] == "1 broken image removed: cellprep build-targets makes them again"
+    assert repaired.errors()[-1] == "1 broken image removed: build them again with cellprep build-targets"
     assert not (out / ".cellprep").exists()
     assert verify(out).sound
     assert build(csv, out).new == 1
@@ -459,13 +459,13 @@ def test_what_is_not_cellpreps_is_mentioned_and_left_alone(out):
     assert report.sound
     assert report.foreign == ["__copy", "empty", "gone", "notes\n.txt", "predictions"]
     assert report.notes() == [
-        "5 not cellprep's, left alone:",
+        "5 not written by cellprep, unchanged:",
         "  __copy",
         "  empty",
         "  gone",
         r"  'notes\n.txt'",
         "  predictions",
-        f"{out}: 3 images, 3 whole",
+        f"{out}: 3 images, 3 intact",
     ]
     assert tree(out) == before
 
@@ -475,7 +475,7 @@ def test_a_folder_of_a_run_is_mentioned(out):
     report = verify(out)
     assert (report.sound, report.under_way) == (True, True)
     assert report.notes()[0] == "`.cellprep` is in the store: a run is writing, or was killed"
-    assert verify(out, repair=True).notes()[0] == "`.cellprep` is in the store: a run was killed and left it; cleared"
+    assert verify(out, repair=True).notes()[0] == "`.cellprep` is in the store: a run was killed and left it; removed"
     assert not (out / ".cellprep").exists()
 
 
@@ -486,11 +486,11 @@ def test_repair_waits_for_no_other_run(out):
 
 # What is wrong with what a store says of itself.
 ROOTS = {
-    "summary": (lambda s: edit(s, {"summary": {**summary(s), "cells": 5}}), "not true: `cells` is 5 where the images"),
+    "summary": (lambda s: edit(s, {"summary": {**summary(s), "cells": 5}}), "wrong: `cells` is 5, but the images"),
     "summary's form": (lambda s: edit(s, {"summary": []}), "its summary is damaged"),
     "stored": (lambda s: edit(s, {"summary": {**summary(s), "source_images_stored": 9}}), "more images of the source"),
-    "image lost": (lambda s: shutil.rmtree(s / "a"), "not true: `images` is 3 where the images say 2"),
-    "source": (lambda s: edit(s, {"source": None}), "does not tell its source"),
+    "image lost": (lambda s: shutil.rmtree(s / "a"), "wrong: `images` is 3, but the images have 2"),
+    "source": (lambda s: edit(s, {"source": None}), "has no source"),
     "format": (
         lambda s: (s / "zarr.json").write_text((s / "zarr.json").read_text() + "\n"),
         "was changed since cellprep",
@@ -525,7 +525,7 @@ def test_a_store_whose_own_metadata_are_lost(csv, out, content):
         (out / "zarr.json").write_text(content)
     flip(out / "b/energy/c.0.0")
     report = verify(out)
-    assert report.store_faults == ["its zarr.json is missing or damaged: nobody can open the store"]
+    assert report.store_faults == ["its zarr.json is missing or damaged, so that the store cannot be opened"]
     assert report.broken.keys() == {"b"}
     assert verify(out, repair=True).removed == ["b"]
     build(csv, out)
@@ -557,7 +557,7 @@ def test_what_may_not_be_read_is_not_removed(out, command, locked):
     result = command("verify", out, "--repair", "--jobs", 1, prefix=as_ordinary_user())
     (out / locked).chmod(0o755)
     assert result.returncode == 1
-    assert "error: 1 could not be verified, and may be whole:\n  b: " in result.stderr
+    assert "error: 1 could not be verified, and may be intact:\n  b: " in result.stderr
     assert "Permission denied" in result.stderr
     assert tree(out) == before
 
@@ -591,7 +591,7 @@ def test_something_unexpected_costs_one_image(out, monkeypatch):
 
 def test_the_command(cli, out):
     result = cli("verify", out, "--jobs", 1)
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"{out}: 3 images, 3 whole\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"{out}: 3 images, 3 intact\n")
     assert cli("verify", out, "--jobs", 1, "--quiet").output == ""
     told = json.loads(cli("verify", out, "--jobs", 1, "--json").stdout)
     assert (told["sound"], told["images"], told["whole"], told["broken"]) == (True, 3, 3, {})

@@ -13,6 +13,9 @@ ROOT = Path(__file__).parent.parent
 
 #: Files and folders whose words are checked: Python and Markdown.
 ROOMS = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
     "cellprep/__init__.py",
     "cellprep/__main__.py",
     "cellprep/_version.py",
@@ -22,6 +25,7 @@ ROOMS = [
     "cellprep/store",
     "cellprep/system",
     "cellprep/text",
+    "docs",
 ]
 
 #: Patterns at the beginning of a docstring, and what to write instead.

@@ -1,4 +1,4 @@
-"""The command line: each command takes the options that the library declares, and calls it once."""
+"""The command line: each command takes the options that a library function declares, and calls it once."""
 
 from cellprep.cli.application import app, main
 

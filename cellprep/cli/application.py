@@ -1,4 +1,4 @@
-"""The application that commands are hung into, and that errors leave as one line."""
+"""The application that contains the commands, and that reports each error as one line."""
 
 import gc
 import os
@@ -19,81 +19,81 @@ from cellprep.errors import CellprepError, UsageError
 from cellprep.system.memory import keep_freed_memory
 from cellprep.system.starting import described, end_of_start, leave, was_interrupted
 
-#: The commands in the order of the help: the module that declares each, which is loaded when the command is asked for,
-#: and what it does, which the help tells without loading any.
+#: The commands in the order of the help: the module of each, which is loaded when the command is used, and its summary,
+#: which the help shows without loading any module.
 COMMANDS = {
-    "build-targets": ("build", "Build training targets from annotations: one store, an image at a time, in parallel."),
-    "demo": ("build", "Generate small data sets, build the targets of one, and draw a picture of them."),
+    "build-targets": ("build", "Build a store of training targets from annotations."),
+    "demo": ("build", "Generate small data sets, and build and draw the targets of one of them."),
     "convert": (
         "convert",
-        "Convert annotations or predictions from any format that is read to any that other tools open.",
+        "Convert annotations or predictions to a format that other tools open.",
     ),
     "train": (
         "learning",
-        "Train a network on a store: `semseg`, then `dn` and `wtn`, then `wn` from both; or `all` of them.",
+        "Train a network on a store: `semseg`, `dn`, `wtn`, then `wn` from the last two; or `all` of them.",
     ),
     "finetune": (
         "finetune",
-        "Train the networks of a bundle on with your images, and score held-out images before and after.",
+        "Fine-tune the networks of a bundle on your images, and score held-out images before and after.",
     ),
-    "predict": ("prediction", "Predict the cells of images, by networks that were trained."),
-    "bundle": ("prediction", "Put weights that belong together into one file, which `predict --weights` takes alone."),
+    "predict": ("prediction", "Predict the cells of images with trained networks."),
+    "bundle": ("prediction", "Combine weights that belong together in one file for `predict --weights`."),
     "tune": (
         "learning",
-        "Tune how predicted maps are decoded: the decoder and its options that bring back the cells of a store best.",
+        "Find the decoder and the options that recover the cells of a store best from predicted maps.",
     ),
     "measure": (
         "measure",
-        "Measure cells: a table with a row for each, of sizes, shapes, neighbours and intensities.",
+        "Measure sizes, shapes, neighbours and intensities of cells: a table with a row for each cell.",
     ),
     "evaluate": (
         "scores",
-        "Score predicted cells against true ones: Kaggle's, StarDist's and COCO's metrics, and counts of errors.",
+        "Score predicted cells against true cells: metrics of Kaggle, StarDist and COCO, and counts of errors.",
     ),
     "check": (
         "sources",
-        "Look for flaws in annotations: duplicates, hidden cells, broken outlines, odd sizes, faulty masks and images.",
+        "Find flaws in annotations: duplicates, hidden cells, broken outlines, unusual sizes, invalid masks or images.",
     ),
     "report": (
         "sources",
-        "Make a page that shows annotations, a store, predictions or a training: one HTML file, which loads nothing.",
+        "Write a report on annotations, a store, predictions or a training: one self-contained HTML file.",
     ),
     "split": (
         "sources",
-        "Split images into folds, each with its share of every cell type and of images with few and many cells.",
+        "Split images into folds that are balanced in cell types and in numbers of cells.",
     ),
-    "info": ("stores", "Tell what a store holds: images, cells, recipe, source, size, and whether it is complete."),
-    "preview": ("stores", "Draw images of a store with all their targets, or many images with their cells outlined."),
+    "info": ("stores", "Describe a store: images, cells, recipe, source, size, and whether it is complete."),
+    "preview": ("stores", "Draw images of a store with all their targets, or many images with outlined cells."),
     "verify": (
         "stores",
-        "Verify that every image of a store is whole and its arrays agree; name what is broken, and where.",
+        "Verify that every image of a store is intact and its arrays agree, and list all faults.",
     ),
     "fit-bins": (
         "stores",
-        "Fit energy bins to the cells of a store, for cells of other sizes than the bins sartorius are made for.",
+        "Fit energy bins to the cells of a store, if their sizes do not suit the bins `sartorius`.",
     ),
     "roundtrip": (
         "stores",
-        "Decode the targets of a store, and score the cells against its labels: what is lost before any network.",
+        "Decode the targets of a store, and score the result against its labels: an upper bound for networks.",
     ),
-    "export": ("stores", "Export the labels of a store, in a format that other tools read."),
-    "run": ("config", "Run the commands of a file, in its order."),
+    "export": ("stores", "Export the labels of a store to a format that other tools read."),
+    "run": ("config", "Run the commands in a file, one after the other."),
     "config": (
         "config",
-        "Begin a file of options for `cellprep run`: every option with its help and default, commented out.",
+        "Write a file of options for `cellprep run`: every option with its help and default, commented out.",
     ),
 }
 
 
 class _Commands(Mapping[str, Any]):
-    """The commands by name, each made when it is first asked for."""
+    """The commands by name, each made on first use."""
 
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._made:
-            import_module(f"cellprep.cli.{COMMANDS[name][0]}")  # which hangs its commands into the application
+            import_module(f"cellprep.cli.{COMMANDS[name][0]}")  # adds its commands to the application
             (declared,) = (command for command in app.registered_commands if command.name == name)
             self._made[name] = get_command_from_info(
                 declared,
@@ -110,9 +110,9 @@ class _Commands(Mapping[str, Any]):
 
 
 class _Application(TyperGroup):
-    """The group of commands, which turns each error into one line without a traceback."""
+    """The group of commands, which reports each error as one line without a traceback."""
 
-    commands: Mapping[str, Any]  # type: ignore[assignment]  # none is added
+    commands: Mapping[str, Any]  # type: ignore[assignment]  # read-only
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -140,7 +140,7 @@ class _Application(TyperGroup):
     def _how_to_go_on(self, ctx: Any) -> str:
         command = self.get_command(ctx, ctx.invoked_subcommand or "")
         resumes = command is not None and any(option.name == "resume" for option in command.params)
-        return "the same command with --resume goes on" if resumes else "run the same command again"
+        return "to continue, run the same command with --resume" if resumes else "run the same command again"
 
 
 def _show_version(value: bool) -> None:
@@ -175,7 +175,7 @@ def cellprep(version: Version = False) -> None:
 
 
 def _drop_output() -> None:
-    """Send what waits for standard output nowhere: Python would try again when it ends, and tell of it in its way."""
+    """Discard buffered output, as Python would try to write it again at exit, and report the failure."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -183,13 +183,13 @@ def _drop_output() -> None:
 
 
 def _drop(_: object) -> None:
-    """Say nothing of an error that cannot be raised."""
+    """Ignore an error that cannot be raised."""
 
 
 def main() -> None:
-    """Run the command ``cellprep``; CELLPREP_TRACEBACK=1 shows where an unexpected error comes from."""
+    """Run the command ``cellprep``; CELLPREP_TRACEBACK=1 shows the traceback of an unexpected error."""
     keep_freed_memory()
-    # Processes that joblib starts load it again, and would repeat that /dev/shm is full.
+    # Each process of joblib loads it again, and would repeat the warning that /dev/shm is full.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:joblib._multiprocessing_helpers")
     try:
         app()
@@ -198,7 +198,7 @@ def main() -> None:
             leave()
         if os.environ.get("CELLPREP_TRACEBACK"):
             raise
-        sys.unraisablehook = _drop  # what libraries left half made fails again while it is cleared away
+        sys.unraisablehook = _drop  # objects that libraries left half made fail again on deletion
         warnings.simplefilter("ignore")
         with suppress(OSError):  # of standard error
             typer.echo(f"error: {described(error)}", err=True)
@@ -207,6 +207,6 @@ def main() -> None:
         except (OSError, ValueError):
             _drop_output()
         sys.exit(1)
-    finally:  # all is done and told; Ctrl-C while Python leaves would be a traceback, or a death by the signal
+    finally:  # all is done; Ctrl-C while Python exits would give a traceback, or kill it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        gc.freeze()  # else Python looks for cycles in all that libraries are made of, a fifth of a short command's time
+        gc.freeze()  # otherwise Python looks for reference cycles in all libraries, a fifth of a short command's time

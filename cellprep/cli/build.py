@@ -28,10 +28,10 @@ def build_targets_command(
     reading: SourceOptions,
     options: BuildOptions,
 ) -> None:
-    """Build training targets from annotations: one store, an image at a time, in parallel.
+    """Build a store of training targets from annotations.
 
-    Images that the store has as they would be built are left alone, so the same command goes on where an
-    interrupted one stopped.
+    Images that are up to date in the store stay unchanged, so that the same command continues an interrupted build.
+    Images are built in parallel.
 
     Example: `cellprep build-targets train.csv --out data.zarr`
     """
@@ -48,7 +48,7 @@ def demo_command(
     ] = Path("cellprep-demo"),
     given: Annotated[dict[str, Any], run_demo],
 ) -> None:
-    """Generate small data sets, build the targets of one, and draw a picture of them.
+    """Generate small data sets, and build and draw the targets of one of them.
 
     Example: `cellprep demo --out cellprep-demo`
     """

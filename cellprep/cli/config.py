@@ -1,4 +1,4 @@
-"""Commands that run files of options, and begin one."""
+"""Commands that run and write files of options."""
 
 import shlex
 from pathlib import Path
@@ -15,10 +15,10 @@ from cellprep.system.output import write_whole
 from cellprep.text.wording import count, did_you_mean
 
 _HEAD = """\
-# Options of cellprep, a table for each command, which `cellprep run {path}` runs in this order.
-# Names are those of the command line; a list stands for an option that is repeated. Paths are relative to the folder
-# that cellprep runs in, as on the command line. Tables [train.dn] and [train.wtn] are two trainings; what [train] has
-# above them holds for both. Tables of one command run one after the other, where the first of them stands.
+# Options of cellprep, with a table for each command. `cellprep run {path}` runs them in this order.
+# Options have the names of the command line. Give repeatable options as a list. Paths are relative to the working
+# directory, as on the command line. The tables [train.dn] and [train.wtn] are two trainings; options in [train] above
+# them apply to both. Tables of the same command run one after the other, at the position of the first one.
 """
 
 
@@ -28,7 +28,7 @@ def run_command(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="TOML with a table for each command, or the run.json of a training, to begin it anew."
+            metavar="FILE", help="TOML file with a table for each command, or the run.json of a training to repeat."
         ),
     ],
     changes: Annotated[
@@ -36,21 +36,21 @@ def run_command(
         typer.Option(
             "--set",
             metavar="TABLE.OPTION=VALUE",
-            help="Value in place of the file's, repeatable, such as train.dn.epochs=5.",
+            help="Value that replaces the file's, such as train.dn.epochs=5; repeatable.",
         ),
     ] = None,
     first: Annotated[
-        str, typer.Option("--from", metavar="TABLE", help="Table to begin with; those before are left out.")
+        str, typer.Option("--from", metavar="TABLE", help="Table to start with; earlier tables are skipped.")
     ] = "",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check the file, and print the commands that it means.")
+        bool, typer.Option("--dry-run", help="Check the file and print its commands, but do not run them.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the commands of a file, in its order.
+    """Run the commands in a file, one after the other.
 
-    All options are checked before the first command begins. What fails ends it. Paths are relative to the folder that
-    it runs in.
+    All options are checked before the first command starts. A command that fails ends the run. Paths are relative to
+    the working directory.
 
     Example: `cellprep run config.toml`
     """
@@ -85,12 +85,12 @@ def _typed(step: Step) -> str:
 
 
 def _run(file: Path, step: Step, find: Find, left: list[Step], quiet: bool) -> None:
-    """Run a step; when it fails or is interrupted, say how to go on."""
+    """Run a step; if it fails or is interrupted, print how to continue."""
     its = find(step.command)
     again = ["cellprep", "run", str(file), "--from", step.table]
     if any(option.name == "resume" for option in its.params):
         again += ["--set", f"{step.table}.resume=true"]
-    others = f"; {count(len(left), 'table')} behind it did not run" if left else ""
+    others = f"; {count(len(left), 'table')} after it did not run" if left else ""
     try:
         silent = ["--quiet"] if quiet and any(option.name == "quiet" for option in its.params) else []
         with its.make_context(step.command, [*silent, *step.words]) as context:
@@ -100,7 +100,7 @@ def _run(file: Path, step: Step, find: Find, left: list[Step], quiet: bool) -> N
             typer.echo(f"stopped at [{step.table}]{others}: cellprep run {file} --from {step.table}", err=True)
             raise
     except KeyboardInterrupt:
-        typer.echo(f"interrupted: what is written is whole; {shlex.join(again)} goes on", err=True)
+        typer.echo(f"interrupted: all files written so far are complete; to continue: {shlex.join(again)}", err=True)
         raise typer.Exit(130) from None
     except CellprepError as error:
         kind = UsageError if isinstance(error, UsageError) else CellprepError
@@ -110,24 +110,24 @@ def _run(file: Path, step: Step, find: Find, left: list[Step], quiet: bool) -> N
 @command("config", writes=("out",))
 def config_command(
     context: typer.Context,
-    action: Annotated[str, typer.Argument(metavar="init", help="What to do: init writes a file.")],
+    action: Annotated[str, typer.Argument(metavar="init", help="Action: init writes a file.")],
     tables: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="COMMAND",
-            help=f"Tables that it has, such as predict or train.dn; {', '.join(USUAL_TABLES)} unless given.",
+            help=f"Tables to write, such as predict or train.dn; by default {', '.join(USUAL_TABLES)}.",
         ),
     ] = None,
     *,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("config.toml"),
     quiet: Quiet = False,
 ) -> None:
-    """Begin a file of options for `cellprep run`: every option with its help and default, commented out.
+    """Write a file of options for `cellprep run`: every option with its help and default, commented out.
 
     Example: `cellprep config init build-targets train.dn --out config.toml`
     """
     if action != "init":
-        raise UsageError(f"cellprep config {action}: there is nothing but `cellprep config init`")
+        raise UsageError(f"cellprep config {action}: the only action is `cellprep config init`")
     find = _finder(context)
     lines = [_HEAD.format(path=out)]
     names = tables or [*USUAL_TABLES]

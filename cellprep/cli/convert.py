@@ -45,10 +45,10 @@ def convert_command(
     reading: SourceOptions,
     options: ConvertOptions,
 ) -> None:
-    """Convert annotations or predictions from any format that is read to any that other tools open.
+    """Convert annotations or predictions to a format that other tools open.
 
-    Cells that overlap stay as they are where the format can hold that. What it cannot hold is counted. An image that
-    fails stops no other. What is written comes into its place when it is whole.
+    Cells keep their overlaps if the format can hold them. Features that it cannot hold are counted. The other images
+    are converted even if some fail. The output appears when it is complete.
 
     Example: `cellprep convert train.csv --to geojson --out outlines`
     """

@@ -1,4 +1,4 @@
-"""Commands out of functions: a parameter whose type is an options dataclass stands for all options that it declares."""
+"""Commands made from functions: a parameter whose type is an options dataclass stands for all options in it."""
 
 import copy
 import inspect
@@ -21,26 +21,24 @@ from cellprep.errors import UsageError
 from cellprep.system.options import GROUPS, Declared, Option, options_of, taken, unfolded
 from cellprep.system.progress import say_first
 
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what is there already.", rich_help_panel="Output")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing output.", rich_help_panel="Output")]
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
-_LAST = ("overwrite", "jobs", "scheduler", "quiet", "version")  # which many commands have
-_LONG = 14  # options of which a help shows groups
+_LAST = ("overwrite", "jobs", "scheduler", "quiet", "version")  # common to many commands
+_LONG = 14  # number of options from which the help shows groups
 
 
 class Command(TyperCommand):
-    """A command whose options may have further names, and whose help shows itself beside the option for the version."""
+    """A command whose options may have aliases, and whose help lists --help next to --version."""
 
     def named(self, args: list[str]) -> list[str]:
-        """Put names of ours in place of those of other tools."""
+        """Replace the option names of other tools with ours."""
         aliases: Mapping[str, str] = getattr(self.callback, "aliases", {})
         end = args.index("--") if "--" in args else len(args)
         return [*(_named(word, aliases) for word in args[:end]), *args[end:]]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the words apart, whichever names they use."""
+        """Parse the arguments, with any of the option names."""
         return super().parse_args(ctx, self.named(args))
 
     def get_help_option(self, ctx: Any) -> Any:
@@ -52,7 +50,7 @@ class Command(TyperCommand):
 
 
 def _named(word: str, aliases: Mapping[str, str]) -> str:
-    """Return a word that names an option, or gives it its value, with our name of the option."""
+    """Return an argument, ``--option`` or ``--option=value``, with our name of the option."""
     flag, equals, value = word.partition("=")
     flag = flag.replace("_", "-") if flag.startswith("--") else flag
     return f"{aliases[flag]}{equals}{value}" if flag in aliases else word
@@ -67,18 +65,18 @@ def command(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that makes a function a command of the application.
 
-    `writes` are the parameters that say where it writes: what is there already is refused before the function is
-    called, unless ``--overwrite`` is given, which such a command has; `folders` are those of them that may be folders,
-    as a file never takes the place of one. `check` raises, given the values of what stands
-    for options, if they do not go together; the function does so, too, when it is called.
+    `writes` are the parameters with output paths. Existing output is refused before the function is called, unless
+    ``--overwrite`` is given, an option that such a command gets. `folders` are those of them that may be folders, as a
+    file never replaces a folder. `check` takes the options, and raises an error if they contradict each other; so does
+    the function itself.
 
-    The function's parameters are as Typer takes them, but for three kinds:
+    The parameters of the function are those of Typer, with three additions:
 
-    - ``options: Kind`` of an options dataclass becomes the options that it declares; the function is given an instance.
-    - ``given: Annotated[dict[str, Any], Kind]`` becomes the same, and the function is given their values by name. In
-      place of the dataclass there may be a function that declares its parameters as options. Names in a tuple behind
-      it are of options that are left out.
-    - ``jobs: Annotated[int, Option(...)]`` becomes that option.
+    - ``options: Kind`` with an options dataclass becomes its options; the function gets an instance.
+    - ``given: Annotated[dict[str, Any], Kind]`` becomes the same options; the function gets their values by name. The
+      dataclass may also be a function that declares its parameters as options, and may be followed by a tuple of the
+      names of options to leave out.
+    - ``jobs: Annotated[int, Option(...)]`` becomes this option.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -108,10 +106,10 @@ def command(
             refuse_read(places, reads)
             overwrites, resumes = values.pop("overwrite", False), values.get("resume")
             made = {parameter: make(values) for parameter, make in makers.items()}
-            if resumes is None and not overwrites:  # what can go on tells that of what is there
+            if resumes is None and not overwrites:  # commands that can resume report it themselves
                 refuse_existing(places)
             if overwrites and resumes:
-                raise UsageError("--resume goes on with what is there, and --overwrite replaces it: give one of them")
+                raise UsageError("--resume continues existing output, but --overwrite replaces it: give one of them")
             with replaced(places, reads, "" if resumes is None else RUN) if overwrites else nullcontext():
                 function(**values, **made)
 
@@ -130,9 +128,9 @@ def command(
 
 
 def _written(writes: Iterable[str], folders: Iterable[str], values: Mapping[str, Any]) -> list[Path]:
-    """Return where a command writes; pictures of the worst images are written if some are asked for.
+    """Return the output paths of a command; those of the worst images' pictures only if they are requested.
 
-    A folder where a file is to be is left out: the function refuses it, whatever is asked for.
+    A folder at the path of a file is left out, as the function always refuses it.
     """
     if not is_first_process():
         return []
@@ -141,20 +139,20 @@ def _written(writes: Iterable[str], folders: Iterable[str], values: Mapping[str,
 
 
 def _each(values: Iterable[Any]) -> Iterator[Any]:
-    """Yield values one by one, those in lists as well."""
+    """Yield all values, including those in lists."""
     for value in values:
         yield from value if isinstance(value, list | tuple) else (value,)
 
 
 def _laid_out(parameters: list[inspect.Parameter]) -> list[inspect.Parameter]:
-    """Return parameters as the help shows them: arguments first, last what many commands have; many in groups."""
+    """Return parameters in the order of the help: first arguments, last common options; long lists in groups."""
     if len(parameters) < _LONG:
         parameters = [_changed(parameter, rich_help_panel=None) for parameter in parameters]
     return sorted(parameters, key=_place)
 
 
 def _with_aliases(parameter: inspect.Parameter) -> inspect.Parameter:
-    """Return a parameter whose help tells what other tools call it."""
+    """Return a parameter whose help lists its aliases."""
     about = _about(parameter)
     if about is None or parameter.name not in ALIASES:
         return parameter
@@ -177,23 +175,23 @@ def _place(parameter: inspect.Parameter) -> tuple[int, int]:
 
 
 def _about(parameter: inspect.Parameter) -> OptionInfo | None:
-    """Return what Typer is told of an option; None of an argument, and of the context."""
+    """Return Typer's information on an option; None for an argument and for the context."""
     return next((about for about in get_args(parameter.annotation) if isinstance(about, OptionInfo)), None)
 
 
 def _changed(parameter: inspect.Parameter, **changes: Any) -> inspect.Parameter:
-    """Return an option of which Typer is told something else; arguments stay."""
+    """Return an option with changed information for Typer; arguments stay unchanged."""
     about = _about(parameter)
     if about is None:
         return parameter
-    own = copy.copy(about)  # others share it
+    own = copy.copy(about)  # the original is shared
     vars(own).update(changes)
     kind, *_ = get_args(parameter.annotation)
     return parameter.replace(annotation=Annotated[kind, own])
 
 
 def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[dict[str, Any]], Any] | None]:
-    """Return the options that a parameter stands for, and what takes its value out of those that were typed."""
+    """Return the options that a parameter stands for, and a function that makes its value from theirs."""
     kind, about, *rest = (*get_args(parameter.annotation), None, None)
     if is_dataclass(parameter.annotation):
         whole: Any = parameter.annotation
@@ -212,7 +210,7 @@ def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[d
 
 
 def _parameters(its: Declared) -> Iterator[inspect.Parameter]:
-    """Yield what Typer is told of an option, an argument if it must be given, and of the flag that unsets it."""
+    """Yield Typer's parameters for an option, an argument if it is required, and for the flag to unset it."""
     option = its.option
     words = re.sub(r": [^:]+\.$", ".", option.text) if its.short_choices else option.text
     words += _also(option.aliases)
@@ -244,7 +242,7 @@ def _parameter(name: str, kind: Any, about: Any, default: Any = inspect.Paramete
 
 
 def _typed(its: Declared) -> Any:
-    """Return the type that Typer reads; a path that may be a URL stays a text."""
+    """Return the type for Typer; a path that may be a URL stays a string."""
     first, *_ = its.types
     if its.is_several:
         return list[str] if its.option.parse else list[get_args(first)[0]]  # type: ignore[misc]
@@ -258,7 +256,7 @@ def _name_of(flag: str) -> str:
 
 
 def _given(options: Iterable[Declared], values: dict[str, Any]) -> dict[str, Any]:
-    """Take options out of all values, without those that were not given."""
+    """Remove options from all values, and return those that were given."""
     given = {}
     for its in options:
         value = values.pop(its.name, None)

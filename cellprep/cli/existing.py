@@ -1,4 +1,4 @@
-"""What becomes of what is already where a command is to write: refused, or replaced if it is asked for."""
+"""Existing output of commands: refused by default, or replaced on request."""
 
 import os
 import secrets
@@ -11,55 +11,55 @@ from typing import Any
 from cellprep.errors import OutputError, UsageError
 from cellprep.system.places import is_place, is_remote
 
-RUN = "run.json"  # of every training's folder
-MAPS_KEY = "cellprep-maps"  # of the attributes of predicted maps
+RUN = "run.json"  # in the folder of every training
+MAPS_KEY = "cellprep-maps"  # in the attributes of predicted maps
 
 
 def refuse_read(places: Iterable[Path], read: Iterable[Any]) -> None:
-    """Refuse to write to what is read, under whatever name.
+    """Refuse to write to an input file, under any name.
 
     Raises
     ------
     UsageError
-        If a place is that of what is read.
+        If an output path is an input.
     """
     inputs = [Path(place) for place in read if is_place(place) and not is_remote(place)]
     for path in places:
         if _is_there(path) and any(_is_there(place) and path.samefile(place) for place in inputs):
-            raise UsageError(f"--out {path} is the file that is read: choose another")
+            raise UsageError(f"--out {path} is the input file: choose another file")
 
 
 def refuse_existing(places: Iterable[Path]) -> None:
-    """Refuse to write where something is.
+    """Refuse to write to an existing path.
 
     Raises
     ------
     OutputError
-        If a file is there, or a folder that is not empty.
+        If there is a file, or a folder that is not empty.
     """
     for path in filter(_is_taken, places):
-        raise OutputError(f"{path} exists: it is left alone; --overwrite replaces it, or choose another place")
+        raise OutputError(f"{path} already exists: replace it with --overwrite, or choose another path")
 
 
 @contextmanager
 def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = "") -> Iterator[None]:
-    """Let a command write where something is: a folder is moved aside meanwhile, and comes back if none replaces it.
+    """Replace existing output: move a folder aside, and restore it unless a new one takes its place.
 
-    A file stays, as commands put a new one in its place when that is whole.
+    A file stays, as commands replace it when the new one is complete.
 
     Parameters
     ----------
     places
-        Where it writes.
+        The output paths.
     read
-        What it reads, which may not be in these folders; whatever is no path is left out.
+        The inputs, which must not be in these folders; values other than paths are skipped.
     mark
-        The file that such a folder has if the command wrote it.
+        The file that marks a folder as written by the command.
 
     Raises
     ------
     UsageError
-        If a folder holds what is read, or is none that a command wrote.
+        If a folder contains an input, or was not written by a command.
     """
     folders = [path for path in places if _is_taken(path) and path.is_dir()]
     inputs = [Path(place).resolve() for place in read if is_place(place) and not is_remote(place)]
@@ -85,12 +85,12 @@ def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = "") -> Ite
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # such as a name that is too long, of which whoever writes it tells
+    except OSError:  # such as a name that is too long, which is reported on writing
         return False
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a folder is there."""
+    """Return whether a path is a folder."""
     return _is_there(path) and path.is_dir()
 
 
@@ -99,21 +99,21 @@ def _is_taken(path: Path) -> bool:
 
 
 def _refuse_foreign(folder: Path, inputs: Iterable[Path], mark: str) -> None:
-    """Refuse to replace a folder that holds more than what a command wrote."""
+    """Refuse to replace a folder that was not written by a command."""
     own = folder.resolve()
     if folder.is_symlink():
-        raise UsageError(f"{folder} is a link to a folder, which --overwrite does not replace: name the folder itself")
+        raise UsageError(f"{folder} is a link to a folder, which --overwrite does not replace: give the folder itself")
     if any(place.is_relative_to(own) for place in (Path.cwd(), Path.home())):
-        raise UsageError(f"{folder} is where you are or live: choose another --out")
+        raise UsageError(f"{folder} contains the working directory or your home directory: choose another --out")
     if within := [place for place in inputs if place.exists() and place.is_relative_to(own)]:
-        raise UsageError(f"{within[0]} is read and lies in {folder}: choose another --out")
+        raise UsageError(f"the input {within[0]} is in {folder}: choose another --out")
     zarr = folder / "zarr.json"
     if zarr.exists() and MAPS_KEY not in zarr.read_text(encoding="utf-8", errors="replace"):
-        raise UsageError(f"{folder} is a store or another Zarr: remove it yourself, or choose another --out")
+        raise UsageError(f"{folder} is a store or other Zarr data: remove it yourself, or choose another --out")
     if mark and not (folder / mark).exists():
-        raise UsageError(f"{folder} has no {mark}, so that it may hold anything: choose another --out")
+        raise UsageError(f"{folder} has no {mark}, so that it may contain other files: choose another --out")
 
 
 def is_first_process() -> bool:
-    """Return whether this process is the first of those that share a training, or alone: the one that writes."""
+    """Return whether this is the only process, or the first of several in a training: the one that writes."""
     return os.environ.get("RANK", "0") == "0"

@@ -1,4 +1,4 @@
-"""The command that trains weights on with own images."""
+"""The command for fine-tuning."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,8 +22,8 @@ def finetune_command(
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Weights to begin with: a bundle, by name or path, or the folders of runs; {DEFAULT_WEIGHTS} unless "
-            "given. Without a name, lists those at hand.",
+            help=f"Initial weights: a bundle, by name or path, or the folders of runs; by default {DEFAULT_WEIGHTS}. "
+            "Without a value, lists the available weights.",
             rich_help_panel="Network",
         ),
     ] = None,
@@ -36,8 +36,8 @@ def finetune_command(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the runs and of finetuned.safetensors; it must be new.",
-            show_default="runs/finetune, or with a number behind it",
+            help="Folder for the runs and for finetuned.safetensors; it must be new.",
+            show_default="runs/finetune, with a number appended if it exists",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -47,16 +47,16 @@ def finetune_command(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with what is in --out, or the newest such folder, by its options.",
+            help="Resume the run in --out, or by default the latest one, with its own options.",
             rich_help_panel="Run",
         ),
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Train the networks of a bundle on with your images, and score held-out images before and after.
+    """Fine-tune the networks of a bundle on your images, and score held-out images before and after.
 
-    Of both, the better weights go into `finetuned.safetensors`. A page shows the images whose scores changed most. With
-    a single image, none is held out. Interrupted at any moment, the same command with `--resume` goes on.
+    The better weights are written to `finetuned.safetensors`. A report shows the images whose scores changed most.
+    A single image is not held out. Resume an interrupted run with the same command and `--resume`.
 
     Example: `cellprep finetune --weights nuclei --data data.zarr --out runs/mine`
     """

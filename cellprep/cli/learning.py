@@ -1,4 +1,4 @@
-"""Commands that learn."""
+"""Commands for training and tuning."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from cellprep.system.places import as_place
 
 
 def _check_training(given: dict[str, Any]) -> None:
-    """Refuse options of a single network that do not go together, unless those of the run hold as well."""
+    """Refuse contradictory options of a single network, except if the run has options of its own."""
     if given["network"] != ALL and not given["resume"]:
         TrainOptions(**given)
 
@@ -30,20 +30,20 @@ def train_command(
         typer.Option(
             parser=as_place,
             metavar="STORE",
-            help="Store to learn from, with images; it may be a URL.",
+            help="Store with images to train on; it may be a URL.",
             rich_help_panel="Data",
         ),
     ] = Path("data.zarr"),
     given: Annotated[dict[str, Any], TrainOptions],
 ) -> None:
-    """Train a network on a store: `semseg`, then `dn` and `wtn`, then `wn` from both; or `all` of them.
+    """Train a network on a store: `semseg`, `dn`, `wtn`, then `wn` from the last two; or `all` of them.
 
-    Interrupted at any moment, the same command with `--resume` goes on, to the same weights.
+    Resume an interrupted run with the same command and `--resume`; the resulting weights are the same.
 
     Example: `cellprep train dn --data data.zarr`
     """
     network, out, resume, quiet = given.pop("network"), given.pop("out"), given.pop("resume"), given["quiet"]
-    if resume:  # the run's own options hold where nothing is typed
+    if resume:  # the run has its own options
         given = typed(context, given)
     need_torch("cellprep train", quiet)
     from cellprep.learn.training import run, runs
@@ -78,19 +78,19 @@ def tune_command(
     weights: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Weights as `cellprep predict` takes them, repeatable; {DEFAULT_WEIGHTS} unless given. Of trainings, "
-            "the images that they were validated on are taken; else all of the store.",
+            help=f"Weights as in `cellprep predict`, repeatable; by default {DEFAULT_WEIGHTS}. The images are the "
+            "validation images of trainings, or for other weights all images of the store.",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder to write: the weights, and a table of all that was tried.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, with the weights and a table of all candidates.")],
     options: TuneOptions,
     as_json: JSON = False,
 ) -> None:
-    """Tune how predicted maps are decoded: the decoder and its options that bring back the cells of a store best.
+    """Find the decoder and the options that recover the cells of a store best from predicted maps.
 
-    Maps are predicted once; many ways of decoding are tried on few images, the best third of them on three times as
-    many, and so on. The weights are written with the best one, unless it is no better on images that the choice did not
-    see. Interrupted, the same command goes on.
+    Maps are predicted once. Many candidates are scored on a few images, the best third of them on three times as many
+    images, and so on. The weights are written with the best candidate if it is also better on images that were not used
+    for the choice. Run the same command again to resume.
 
     Example: `cellprep tune --data data.zarr --weights runs/all --out tuned`
     """
@@ -103,6 +103,6 @@ def tune_command(
 
 
 def typed(context: typer.Context, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of options that were typed."""
+    """Return the values of the options given on the command line."""
     sources = {name: context.get_parameter_source(name) for name in given}
     return {name: given[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}

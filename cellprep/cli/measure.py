@@ -1,4 +1,4 @@
-"""The command that measures cells."""
+"""The command for measuring cells."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,10 +23,10 @@ def measure_command(
     reading: SourceOptions,
     options: MeasureOptions,
 ) -> None:
-    """Measure cells: a table with a row for each, of sizes, shapes, neighbours and intensities.
+    """Measure sizes, shapes, neighbours and intensities of cells: a table with a row for each cell.
 
-    Names and values are those of scikit-image's regionprops_table. Where the size of a pixel is known, lengths and
-    areas are in micrometres as well, in columns that end in _um and _um2.
+    Names and values are those of scikit-image's regionprops_table. If the pixel size is known, lengths and areas are
+    also given in micrometres, in columns that end in _um and _um2.
 
     Example: `cellprep measure data.zarr --out cells.csv`
     """

@@ -1,4 +1,4 @@
-"""Arguments and options of the command line alone, which commands share."""
+"""Arguments and options that commands share, and that the library does not have."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,20 +7,16 @@ import typer
 
 from cellprep.system.places import as_place
 
-#: What other tools call the options of the command line alone, by parameter.
+#: Names of these options in other tools, by parameter.
 ALIASES = {"weights": ("--model", "--pretrained-model"), "out": ("--output",)}
 
-JSON = Annotated[
-    bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.", rich_help_panel="Output")
-]
+JSON = Annotated[bool, typer.Option("--json", help="Print only JSON to stdout.", rich_help_panel="Output")]
 Worst = Annotated[
-    int, typer.Option(min=0, help="Number of images with the lowest scores to name and draw.", rich_help_panel="Output")
+    int, typer.Option(min=0, help="Number of images with the lowest scores to list and draw.", rich_help_panel="Output")
 ]
 Pictures = Annotated[
     Path,
-    typer.Option(
-        help="Folder for the pictures of the worst images; it must be empty or new.", rich_help_panel="Output"
-    ),
+    typer.Option(help="Folder for pictures of the worst images; it must be empty or new.", rich_help_panel="Output"),
 ]
 
 SourcePath = Annotated[
@@ -29,7 +25,7 @@ SourcePath = Annotated[
         parser=as_place,
         metavar="SOURCE",
         help="Annotations: Kaggle's CSV, COCO JSON, a folder of label images or of mask files, OME-Zarr, a store, or "
-        "what QuPath (GeoJSON), LabelMe, YOLO, CVAT, Label Studio and VIA write; it may be a URL, such as "
+        "annotations of QuPath (GeoJSON), LabelMe, YOLO, CVAT, Label Studio or VIA; it may be a URL, such as "
         "s3://bucket/train.csv.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Commands that predict instances, and put weights together for it."""
+"""Commands for predicting instances and bundling weights."""
 
 from dataclasses import asdict
 from itertools import pairwise
@@ -26,25 +26,25 @@ from cellprep.system.options import Only, Quiet
 
 
 class ListsWeights(Command):
-    """A command that tells which weights are at hand when `--weights` names none."""
+    """A command that lists the available weights if `--weights` has no value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the words apart, or list the weights at hand."""
+        """Parse the arguments, or list the available weights."""
         unnamed = (
             name == "--weights" and (not value or value[0] == "-") for name, value in pairwise([*self.named(args), ""])
         )
-        if not ctx.resilient_parsing and any(unnamed):  # as it is when a shell asks how the line may go on
+        if not ctx.resilient_parsing and any(unnamed):  # parsing is resilient during shell completion
             need_torch("--weights", quiet=True)
             from cellprep.learn.prediction.at_hand import list_weights
 
-            typer.echo("\n".join(["error: --weights needs a name; at hand:", *list_weights()]), err=True)
+            typer.echo("\n".join(["error: --weights needs a value; available weights:", *list_weights()]), err=True)
             raise typer.Exit(2)
         return super().parse_args(ctx, args)
 
 
-_OF_PACKAGE = f"a name of what comes with the package ({', '.join(SHIPPED)})"
-_WEIGHTS = f"Weights of a wn, or a bundle, or the folder of a run, or {_OF_PACKAGE}; twice for those of a dn and a wtn"
-_UNNAMED = "Without a name, lists those at hand."
+_OF_PACKAGE = f"the name of a bundled model ({', '.join(SHIPPED)})"
+_WEIGHTS = f"Weights of a wn, a bundle, the folder of a run, or {_OF_PACKAGE}; repeat it for those of a dn and a wtn"
+_UNNAMED = "Without a value, lists the available weights."
 
 
 @command("predict", cls=ListsWeights, writes=("out", "maps", "measure"), folders=("out", "maps"))
@@ -53,22 +53,22 @@ def predict_command(
         list[str] | None,
         typer.Argument(
             metavar="IMAGES",
-            help="Image files, folders of them, quoted globs, or a store; unless given, the images of --data or "
-            "data.zarr, and of a run those that it was validated on.",
+            help="Image files, folders of them, quoted globs, or a store; by default the images of --data or "
+            "data.zarr, or with the weights of a run its validation images.",
         ),
     ] = None,
     *,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder to write; it must not exist, or be empty. Unless given predictions, or with a number behind "
-            "it that is free.",
+            help="Folder to write; it must be new or empty. By default predictions, with a number appended if it "
+            "exists.",
             rich_help_panel="Output",
         ),
     ] = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option(help=f"{_WEIGHTS}; {DEFAULT_WEIGHTS} unless given. {_UNNAMED}", rich_help_panel="Weights"),
+        typer.Option(help=f"{_WEIGHTS}; by default {DEFAULT_WEIGHTS}. {_UNNAMED}", rich_help_panel="Weights"),
     ] = None,
     only: Only = (),
     masks: MaskOptions,
@@ -76,17 +76,17 @@ def predict_command(
     measure: Annotated[
         Path | None,
         typer.Option(
-            help="Table to write with the cells' measures, as `cellprep measure` does: .csv, .tsv or .parquet.",
+            help="Table to write with measures of the cells, as in `cellprep measure`: .csv, .tsv or .parquet.",
             rich_help_panel="Output",
         ),
     ] = None,
     options: PredictionOptions,
 ) -> None:
-    """Predict the cells of images, by networks that were trained.
+    """Predict the cells of images with trained networks.
 
-    Without `--weights`, those for fluorescent nuclei are taken, which come with the package. Of your own weights,
-    `--semseg-weights`, `--masks` or `--data` tells where cells are, or a bundle that holds a semseg. A dn alone gives
-    vectors instead of cells. An image that fails stops no other. `cellprep evaluate` reads what is written.
+    By default, the bundled model for fluorescent nuclei is used. Your own weights also need a mask of the cells: from
+    a bundle with a semseg, or from `--semseg-weights`, `--masks` or `--data`. A dn alone predicts vectors instead of
+    cells. The other images are predicted even if some fail. `cellprep evaluate` scores the output.
 
     Example: `cellprep predict images/ --out predictions`
     """
@@ -96,7 +96,7 @@ def predict_command(
     from cellprep.workflows.predict_and_measure import predict_and_measure
 
     if masks.semseg_weights and not weights:
-        raise UsageError(f"--semseg-weights goes with --weights: give both, or neither for {DEFAULT_WEIGHTS}")
+        raise UsageError(f"--semseg-weights requires --weights: give both, or neither to use {DEFAULT_WEIGHTS}")
     given = weights or [DEFAULT_WEIGHTS]
     how: dict[str, Any] = {"only": only, "outputs": outputs, "options": options, **asdict(masks)}
     if measure:
@@ -108,7 +108,7 @@ def predict_command(
         tell(report, options.quiet)
     if report.vectors or not report.images:
         return
-    if not images:  # those of a store, whose true cells are known
+    if not images:  # images of a store, whose true cells are known
         tell_next(options.quiet, "evaluate", report.out, masks.data or DEFAULT_STORE, "--common")
     elif not measure:
         folder = ["--images", images[0]] if len(images) == 1 and Path(images[0]).is_dir() else []
@@ -121,7 +121,7 @@ def bundle_command(
     out: Annotated[Path, typer.Option(help="File to write.", rich_help_panel="Output")],
     semseg_weights: SemsegWeights = None,
     half: Annotated[
-        bool, typer.Option("--half", help="Write float16: half the bytes, and 3 digits of each weight.")
+        bool, typer.Option("--half", help="Write float16: half the size, with 3 digits per weight.")
     ] = False,
     decoder: Decoder = None,
     decoder_options: DecoderOptions = MappingProxyType({}),
@@ -129,7 +129,7 @@ def bundle_command(
     by_class: ByClass = MappingProxyType({}),
     quiet: Quiet = False,
 ) -> None:
-    """Put weights that belong together into one file, which `predict --weights` takes alone.
+    """Combine weights that belong together in one file for `predict --weights`.
 
     Example: `cellprep bundle --weights wn.safetensors --semseg-weights semseg.safetensors --out cells.safetensors`
     """

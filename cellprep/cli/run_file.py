@@ -1,4 +1,4 @@
-"""Runs as files: tables of options, each of which is a command as it could be typed."""
+"""Files of options, in which each table is a command."""
 
 import inspect
 import json
@@ -21,37 +21,37 @@ from cellprep.text.wording import described, did_you_mean
 _HIDDEN = ("version", "help")
 _NOT_IN_FILES = ("run", "config")
 
-#: What a value must be, by the type that the command line reads it as; all else is a text, or a number typed as one.
+#: Valid types of a value, by its type on the command line; any other value is a string, or a number read as one.
 _KINDS: dict[Any, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((int,), "a whole number"),
     float: ((int, float), "a number"),
 }
-_TEXT = (str, int, float), "a text in quotes"
+_TEXT = (str, int, float), "a string in quotes"
 
 Find = Callable[[str], Any]  # a command by its name
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An option of a command, as files name it.
+    """An option of a command in a file.
 
     Attributes
     ----------
     name
-        Its parameter.
+        The name of its parameter.
     flag
-        Its flag; empty text for an argument.
+        Its flag; an empty string for an argument.
     names
-        All names that it has in files, ours first.
+        All its names in files, ours first.
     kind
-        The type that the command line reads.
+        Its type on the command line.
     is_several
         Whether it takes a list.
     is_required
         Whether it must be given.
     parameter
-        What Typer knows of it.
+        Its parameter in Typer.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Key:
     parameter: Any
 
     def words(self, value: Any) -> list[str]:
-        """Return a value as it is typed; raises UsageError if it is of another type."""
+        """Return a value as command-line arguments; raise UsageError if it has the wrong type."""
         if isinstance(value, list) and not self.is_several:
             raise UsageError(f"is {described(value)}: give one value")
         given = value if isinstance(value, list) else [value]
@@ -73,7 +73,7 @@ class Key:
             if not isinstance(one, types) or (isinstance(one, bool) and self.kind is not bool):
                 raise UsageError(f"is {described(one)}: give {right}")
             if choices and one not in choices:
-                raise UsageError(f"is {described(one)}: it is one of {', '.join(choices)}")
+                raise UsageError(f"is {described(one)}: use one of {', '.join(choices)}")
         if self.kind is bool:
             return [self.flag] if value else []
         return [f"{self.flag}={one}" if self.flag else str(one) for one in given]
@@ -81,7 +81,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A table of a file: a command, as it is typed.
+    """A table of a file: a command with its arguments.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Step:
     command
         The command.
     words
-        What stands behind it.
+        Its arguments.
     """
 
     table: str
@@ -99,7 +99,7 @@ class Step:
 
 
 def keys_of(command: Any) -> list[Key]:
-    """Return the options of a command in the order of its help."""
+    """Return the options of a command, in the order of its help."""
     aliases: Mapping[str, str] = getattr(command.callback, "aliases", {})
     kinds = {
         name: get_args(one.annotation)[0]
@@ -140,23 +140,23 @@ def _is_union(kind: Any) -> bool:
 
 
 def read_steps(path: Path, find: Find, changes: Sequence[str] = ()) -> list[Step]:
-    """Read what a file says to run, in its order.
+    """Read the commands of a file, in their order.
 
     Parameters
     ----------
     path
-        A TOML of tables, or the ``run.json`` of a training, or its folder.
+        A TOML file with tables, or the ``run.json`` of a training, or its folder.
     find
-        Returns a command by its name.
+        Function that returns a command by name.
     changes
-        Values in place of the file's, such as ``train.dn.epochs=5``.
+        Values that replace the file's, such as ``train.dn.epochs=5``.
 
     Raises
     ------
     SourceError
-        If it cannot be read.
+        If the file cannot be read.
     UsageError
-        If a table is no command, or an option is unknown or of another type; the file and the key are named.
+        If a table is not a command, or an option is unknown or has the wrong type. The message has the file and key.
     """
     path = path / SETTINGS if path.is_dir() else path
     try:
@@ -176,7 +176,7 @@ def read_steps(path: Path, find: Find, changes: Sequence[str] = ()) -> list[Step
     ]
 
 
-_Table = tuple[str, str, list[dict[str, Any]]]  # its name, the command, options, of which the last ones count
+_Table = tuple[str, str, list[dict[str, Any]]]  # name, command, and options, of which the last ones are used
 
 
 def _tables(document: Any, path: Path) -> Iterator[_Table]:
@@ -185,7 +185,7 @@ def _tables(document: Any, path: Path) -> Iterator[_Table]:
         return
     for command, content in document.items():
         if not isinstance(content, dict):
-            raise UsageError(f"{path}: {command} is in no table: name a command above it, such as [train.dn]")
+            raise UsageError(f"{path}: {command} is not in a table: name a command above it, such as [train.dn]")
         if command not in COMMANDS or command in _NOT_IN_FILES:
             known = [name for name in COMMANDS if name not in _NOT_IN_FILES]
             advice = did_you_mean(command, known) or f"there are {', '.join(known)}"
@@ -200,12 +200,12 @@ def _tables(document: Any, path: Path) -> Iterator[_Table]:
 
 
 def _of_run(document: Any, path: Path) -> _Table:
-    """Return the table of a training that was recorded."""
+    """Return the table of a recorded training."""
     try:
         given, store = dict(document["options"]), document.get("store")
         network = given.pop("network")
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UsageError(f"{path} is no {SETTINGS} of a training: it has no options with a network") from None
+        raise UsageError(f"{path} is not the {SETTINGS} of a training: it has no options with a network") from None
     options = {name: value for name, value in given.items() if value not in (None, "", False, [])}
     options |= {"augment": ["none"]} if given.get("augment") == [] else {}
     options |= {"data": store} if store else {}
@@ -215,7 +215,7 @@ def _of_run(document: Any, path: Path) -> _Table:
 
 
 def _changes(tables: Sequence[str], changes: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return per table the values in place of its own; raises UsageError if there is no such table."""
+    """Return the replacing values by table; raise UsageError if there is no such table."""
     found: dict[str, dict[str, Any]] = {}
     for change in changes:
         place, equals, typed = change.partition("=")
@@ -223,7 +223,7 @@ def _changes(tables: Sequence[str], changes: Iterable[str]) -> dict[str, dict[st
         table = tables[0] if not table and len(tables) == 1 else table
         if not equals or table not in tables:
             known = ", ".join(f"[{name}]" for name in tables)
-            raise UsageError(f"--set {change}: give TABLE.OPTION=VALUE, of the tables {known}")
+            raise UsageError(f"--set {change}: give TABLE.OPTION=VALUE, with one of the tables {known}")
         try:
             value = tomllib.loads(f"value = {typed}")["value"]
         except tomllib.TOMLDecodeError:
@@ -233,7 +233,7 @@ def _changes(tables: Sequence[str], changes: Iterable[str]) -> dict[str, dict[st
 
 
 def _step(path: Path, table: str, name: str, contents: Sequence[Mapping[str, Any]], command: Any) -> Step:
-    """Return what a table means; of its contents, the last one with an option counts."""
+    """Return the command of a table; if several of its contents have an option, the last one is used."""
     where = f"{path} [{table}]"
     keys = keys_of(command)
     given: dict[str, list[str]] = {}
@@ -249,7 +249,7 @@ def _step(path: Path, table: str, name: str, contents: Sequence[Mapping[str, Any
 
 
 def _given(where: str, content: Mapping[str, Any], keys: Sequence[Key]) -> dict[str, list[str]]:
-    """Return per option that is given its values as they are typed."""
+    """Return the command-line arguments of each given option."""
     by_name = {one: key for key in keys for one in key.names}
     found: dict[str, list[str]] = {}
     for typed, value in content.items():
@@ -259,7 +259,7 @@ def _given(where: str, content: Mapping[str, Any], keys: Sequence[Key]) -> dict[
             advice = did_you_mean(typed.replace("_", "-"), by_name) or f"there are {known}"
             raise UsageError(f"{where}: there is no option {typed}: {advice}")
         if key.name in found:
-            raise UsageError(f"{where}: {typed} is another name of an option that is given already")
+            raise UsageError(f"{where}: {typed} is an alias of an option that is already given")
         try:
             found[key.name] = key.words(value)
         except UsageError as error:
@@ -268,12 +268,12 @@ def _given(where: str, content: Mapping[str, Any], keys: Sequence[Key]) -> dict[
 
 
 def check_steps(path: Path, steps: Iterable[Step], find: Find) -> None:
-    """Refuse values that a command would refuse before it begins, so that no hours of others are in vain.
+    """Refuse values that a command would refuse, before earlier commands run for hours.
 
     Raises
     ------
     UsageError
-        If there is one; the file and the table are named.
+        If a value is invalid. The message has the file and the table.
     """
     for step in steps:
         command = find(step.command)
@@ -296,8 +296,8 @@ def empty_table(name: str, command: Any) -> list[str]:
         if panel != group:
             lines += ["", f"# --- {panel} ---"]
             group = panel
-        usual = f" Unless given: {its.show_default}." if isinstance(getattr(its, "show_default", None), str) else ""
-        must = " It must be given." if key.is_required else ""
+        usual = f" Default: {its.show_default}." if isinstance(getattr(its, "show_default", None), str) else ""
+        must = " Required." if key.is_required else ""
         choices = f" {its.metavar}" if (its.metavar or "").startswith("[") else ""
         lines += textwrap.wrap(
             f"{its.help}{choices}{usual}{must}",
@@ -318,5 +318,5 @@ def _as_toml(value: Any, key: Key) -> str:
     return json.dumps(value if isinstance(value, int | float) else str(value), ensure_ascii=False)
 
 
-#: The tables of a file that is begun without naming any: what one project needs.
+#: The tables of a new file by default: the needs of one project.
 USUAL_TABLES = ("build-targets", f"train.{ALL}", "predict", "evaluate")

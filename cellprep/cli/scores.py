@@ -1,4 +1,4 @@
-"""Commands that score predictions."""
+"""The command for scoring predictions."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +28,7 @@ from cellprep.system.progress import say_first
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruthOptions(SourceOptions):
-    """How the true cells are read."""
+    """Options for reading the true cells."""
 
     format: Annotated[str, Option("Format of TRUTH", ("auto", *READERS), group="Annotations")] = "auto"
 
@@ -45,7 +45,9 @@ def evaluate_command(
     ],
     truth: Annotated[
         Path,
-        typer.Argument(parser=as_place, metavar="TRUTH", help="True cells, of the same images, in any such format."),
+        typer.Argument(
+            parser=as_place, metavar="TRUTH", help="True cells of the same images, in any of these formats."
+        ),
     ],
     *,
     reading: TruthOptions,
@@ -61,7 +63,7 @@ def evaluate_command(
     confusion: Annotated[
         Path | None,
         typer.Option(
-            help="Picture to write of which class was taken for which, such as .png; means --by-class.",
+            help="Picture of the confusion matrix of classes to write, such as .png; implies --by-class.",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -69,9 +71,9 @@ def evaluate_command(
     pictures: Pictures = Path("worst"),
     as_json: JSON = False,
 ) -> None:
-    """Score predicted cells against true ones: Kaggle's, StarDist's and COCO's metrics, and counts of errors.
+    """Score predicted cells against true cells: metrics of Kaggle, StarDist and COCO, and counts of errors.
 
-    Nothing is scored if an image is on one side only. True cells that overlap are scored as annotated.
+    Both sides must have the same images, unless --common is given. Overlapping true cells are scored as annotated.
 
     Example: `cellprep evaluate predictions/ train.csv --out scores.csv`
     """

@@ -36,7 +36,8 @@ def check_command(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="CSV of flags to write, a row per finding, for `build-targets --exclude`.", rich_help_panel="Output"
+            help="CSV of flags to write, with a row per finding, for `build-targets --exclude`.",
+            rich_help_panel="Output",
         ),
     ] = None,
     as_json: JSON = False,
@@ -44,10 +45,10 @@ def check_command(
         bool, typer.Option("--strict", help="Exit with 1 if anything is flagged.", rich_help_panel="Rules")
     ] = False,
 ) -> None:
-    """Look for flaws in annotations: duplicates, hidden cells, broken outlines, odd sizes, faulty masks and images.
+    """Find flaws in annotations: duplicates, hidden cells, broken outlines, unusual sizes, invalid masks or images.
 
-    The table counts what each rule finds, by cell type; below it are the ten worst annotations. `--out` names every
-    finding, with the value measured.
+    The table shows the number of findings of each rule by cell type, followed by the ten worst annotations. `--out`
+    lists all findings with the measured values.
 
     Example: `cellprep check train.csv --out flags.csv`
     """
@@ -84,7 +85,7 @@ def report_command(
     reading: SourceOptions,
     options: ReportOptions,
 ) -> None:
-    """Make a page that shows annotations, a store, predictions or a training: one HTML file, which loads nothing.
+    """Write a report on annotations, a store, predictions or a training: one self-contained HTML file.
 
     Example: `cellprep report data.zarr --out report.html`
     """
@@ -113,9 +114,9 @@ def split_command(
     reading: SourceOptions,
     options: SplitOptions,
 ) -> None:
-    """Split images into folds, each with its share of every cell type and of images with few and many cells.
+    """Split images into folds that are balanced in cell types and in numbers of cells.
 
-    Images that agree in all columns given by `--group`, such as plate and well, are never parted.
+    Images with the same values in all `--group` columns, such as plate and well, stay in the same fold.
 
     Example: `cellprep split train.csv --folds 5 --out folds.csv`
     """

@@ -23,7 +23,7 @@ from cellprep.system.places import as_place
 
 @command("info")
 def info_command(store: StorePath, *, as_json: JSON = False, given: Annotated[dict[str, Any], describe_store]) -> None:
-    """Tell what a store holds: images, cells, recipe, source, size, and whether it is complete.
+    """Describe a store: images, cells, recipe, source, size, and whether it is complete.
 
     Example: `cellprep info data.zarr`
     """
@@ -41,7 +41,7 @@ def preview_command(
     out: Annotated[Path, typer.Option(help="Picture to write: .png, .jpg, .pdf or .svg.")],
     options: PreviewOptions,
 ) -> None:
-    """Draw images of a store with all their targets, or many images with their cells outlined.
+    """Draw images of a store with all their targets, or many images with outlined cells.
 
     Example: `cellprep preview data.zarr --out preview.png`
     """
@@ -50,7 +50,7 @@ def preview_command(
 
 @command("verify")
 def verify_command(store: StorePath, *, as_json: JSON = False, given: Annotated[dict[str, Any], verify_store]) -> None:
-    """Verify that every image of a store is whole and its arrays agree; name what is broken, and where.
+    """Verify that every image of a store is intact and its arrays agree, and list all faults.
 
     Example: `cellprep verify data.zarr`
     """
@@ -67,10 +67,10 @@ def fit_bins_command(
     out: Annotated[Path, typer.Option(help="JSON file to write, for `build-targets --bins`.")] = Path("bins.json"),
     given: Annotated[dict[str, Any], fit_bins],
 ) -> None:
-    """Fit energy bins to the cells of a store, for cells of other sizes than the bins sartorius are made for.
+    """Fit energy bins to the cells of a store, if their sizes do not suit the bins `sartorius`.
 
-    Every bin is a distance that occurs. `distances` takes the lowest ones, leaves out those near the one before, and
-    ends with wide steps to the largest; `quantiles` gives the levels equal shares of the cells' pixels.
+    Every bin is a distance that occurs. `distances` takes the lowest distances, leaves out those close to the previous
+    one, and ends with wide steps up to the largest. `quantiles` gives all levels the same number of cell pixels.
 
     Example: `cellprep fit-bins data.zarr --levels 17 --out bins.json`
     """
@@ -90,15 +90,15 @@ def roundtrip_command(
     pictures: Pictures = Path("worst"),
     as_json: JSON = False,
 ) -> None:
-    """Decode the targets of a store, and score the cells against its labels: what is lost before any network.
+    """Decode the targets of a store, and score the result against its labels: an upper bound for networks.
 
-    The table has Kaggle's mean precision by decoder and cell type, and the errors of each decoder. With --targets it
-    compares methods of segmentation on annotations in any format: what each can express of these cells at best.
+    The table has Kaggle's mean precision by decoder and cell type, and the errors of each decoder. With --targets, it
+    compares segmentation methods on annotations in any format: the upper bound of each for these cells.
 
     Example: `cellprep roundtrip data.zarr`
     """
     if worst and options.targets:
-        raise UsageError("pictures of what is decoded are of decoders: leave out --targets or --worst")
+        raise UsageError("--worst draws the results of decoders, not of --targets: leave one of them out")
     if worst:
         refuse_pictures(pictures)
     opened = store if options.targets else open_store(store)
@@ -122,9 +122,9 @@ def export_command(
     ],
     given: Annotated[dict[str, Any], export_labels],
 ) -> None:
-    """Export the labels of a store, in a format that other tools read.
+    """Export the labels of a store to a format that other tools read.
 
-    An image that fails stops no other. What is written comes into its place when it is whole.
+    The other images are exported even if some fail. The output appears when it is complete.
 
     Example: `cellprep export data.zarr --to coco --out labels.json`
     """

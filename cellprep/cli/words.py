@@ -1,4 +1,4 @@
-"""The output of commands: data to stdout, messages to stderr."""
+"""The output of commands: results on stdout, messages on stderr."""
 
 import json
 import shlex
@@ -33,10 +33,7 @@ class _Scores(_Table, Protocol):
 
 
 def announced(source: Source, quiet: bool, out: Path | None = None) -> Source:
-    """Return a source, having said what of it is to be ignored; what it was taken for is said when work begins.
-
-    `out` is where results go, which is said, too.
-    """
+    """Return a source after announcing what is ignored in it, how it is read, and the output path `out`."""
     if source.partial and not quiet:
         typer.echo(f"{source.name}: {source.partial}", err=True)
     if not quiet:
@@ -45,32 +42,32 @@ def announced(source: Source, quiet: bool, out: Path | None = None) -> Source:
 
 
 def need_torch(purpose: str, quiet: bool) -> None:
-    """Load torch, which takes a moment, as `cellprep.learn.require_torch` does."""
+    """Load PyTorch as `cellprep.learn.require_torch` does, with a message, as it takes a moment."""
     with passing_words("loading PyTorch", quiet=quiet or "torch" in sys.modules):
         require_torch(purpose)
 
 
 def tell_next(quiet: bool, *words: object) -> None:
-    """Say which command to type next, as a shell takes it."""
+    """Print the next command, quoted for a shell."""
     if not quiet:
         typer.echo(f"next: {shlex.join(['cellprep', *map(str, words)])}", err=True)
 
 
 def free(option: str, usual: str) -> list[str]:
-    """Return the option for a file that is free; nothing if the usual one is, which is meant unless it is given."""
+    """Return the option with a free file name; an empty list if the default name is free."""
     chosen = free_name(Path(usual))
     return [] if chosen == Path(usual) else [option, str(chosen)]
 
 
 def typed_again(context: typer.Context, *options: Any) -> list[str]:
-    """Return those options that were typed, as another command takes them, too.
+    """Return the options given on the command line, for another command that has them, too.
 
     Parameters
     ----------
     context
-        Of the command.
+        The context of the command.
     options
-        Names of options, or dataclasses of some.
+        Names of options, or dataclasses of options.
     """
     named = [name for one in options for name in ([one] if isinstance(one, str) else (o.name for o in unfolded(one)))]
     words: list[str] = []
@@ -85,12 +82,12 @@ def typed_again(context: typer.Context, *options: Any) -> list[str]:
 
 
 def print_json(content: dict[str, Any]) -> None:
-    """Print one JSON object to stdout, in ASCII: names of files may be no text at all."""
+    """Print one JSON object to stdout, in ASCII, as file names may not be valid text."""
     typer.echo(json.dumps(content, indent=2, allow_nan=False))
 
 
 def show(report: _Table, as_json: bool, quiet: bool) -> None:
-    """Print a report to stdout: as JSON, or as a table unless that is to be quiet."""
+    """Print a report to stdout as JSON, or as a table unless `quiet`."""
     if as_json:
         print_json(report.to_dict())
     elif not quiet and (lines := report.table()):
@@ -98,13 +95,13 @@ def show(report: _Table, as_json: bool, quiet: bool) -> None:
 
 
 def show_worst(report: _Scores, as_json: bool, quiet: bool, worst: int, draw: Callable[[], list[Path]]) -> None:
-    """Draw the images with the lowest scores, if any are to be drawn, and name them below the table."""
+    """Draw the images with the lowest scores, if requested, and list them below the table."""
     if worst and draw() and not (as_json or quiet):
         typer.echo("\n".join(["", *report.table_of_worst(worst)]))
 
 
 def tell(report: _Report, quiet: bool, *first: str) -> None:
-    """Say what was done, and exit with 1 if something failed; if quiet, say only what failed."""
+    """Print what was done, and exit with 1 if something failed; if `quiet`, print only failures."""
     errors = report.errors()
     for line in errors if quiet else [*take_unsaid(), *first, *report.notes(), *errors]:
         typer.echo(line, err=True)

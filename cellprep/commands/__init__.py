@@ -1,1 +1,1 @@
-"""A room for each command."""
+"""The commands, one module or package each."""

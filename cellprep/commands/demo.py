@@ -1,4 +1,4 @@
-"""Generated data sets, end to end: images and annotations, their targets, and a picture of them."""
+"""Generated data sets: images with annotations, their targets, and a picture of the targets."""
 
 import csv
 import json
@@ -28,20 +28,20 @@ from cellprep.system.options import Jobs, Option, Quiet, documented
 _MADE_BY = "cellprep demo"
 _SHAPE = (260, 352)
 
-# Each data set has random numbers of its own, so that none changes with another.
+# Each data set has its own random numbers, so that a change to one leaves the others as they are.
 _MIXED, _NUCLEI = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What a demonstration left behind.
+    """The results of a demonstration.
 
     Attributes
     ----------
     report
-        What the build did.
+        The report of the build.
     nuclei
-        Folder of images of fluorescent nuclei, for which the package brings weights.
+        Folder of images of fluorescent nuclei, for the bundled weights.
     picture
         The picture of one image's targets; None if the build failed.
     """
@@ -55,31 +55,32 @@ class Demo:
 def run_demo(
     out: Path,
     *,
-    seed: typing.Annotated[int, Option("Seed of the data set, from 0.")] = 0,
+    seed: typing.Annotated[int, Option("Random seed of the data sets, 0 or more.")] = 0,
     jobs: Jobs = -1,
     quiet: Quiet = False,
 ) -> Demo:
-    """Generate data sets, build the targets of the first, and draw those of one image.
+    """Generate data sets, build the targets of the first, and draw the targets of one image.
 
-    ``train.csv`` and ``train/`` hold cells of three types as phase contrast shows them, each image those of one type;
-    ``mixed.csv`` and ``mixed/`` cells of all types in each image; ``nuclei.csv`` and ``nuclei/`` fluorescent nuclei.
+    ``train.csv`` and ``train/`` contain phase-contrast images with cells of three types, one type per image.
+    ``mixed.csv`` and ``mixed/`` contain images with cells of all types. ``nuclei.csv`` and ``nuclei/`` contain
+    fluorescent nuclei.
 
     Parameters
     ----------
     out
-        Folder for all of it: new, empty, or one that a demonstration made.
+        Output folder: new, empty, or made by an earlier demonstration.
 
     Raises
     ------
     SourceError
-        If `out` holds something else, or cannot be written to.
+        If `out` contains other files, or cannot be written to.
     MissingExtraError
-        If Matplotlib is not installed; everything but the picture is then there.
+        If Matplotlib is not installed; everything except the picture is written nevertheless.
     UsageError
-        If the seed is below 0.
+        If the seed is negative.
     """
     if seed < 0:
-        raise UsageError(f"seed {seed} is below 0")
+        raise UsageError(f"seed {seed} is negative: give 0 or more")
     record = out / "demo.json"
     try:
         _claim(out, record, seed)
@@ -98,14 +99,14 @@ def run_demo(
 
 
 def _claim(out: Path, record: Path, seed: int) -> None:
-    """Take a folder that is new, empty or a demonstration's, and leave a record that it is one."""
+    """Take a folder that is new, empty or from an earlier demonstration, and leave a record in it."""
     if out.is_dir() and any(out.iterdir()):
         try:
             ours = json.loads(record.read_bytes())["made_by"] == _MADE_BY
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             ours = False
         if not ours:
-            raise SourceError(f"{out} holds something else: choose another --out")
+            raise SourceError(f"{out} contains files that cellprep demo did not write: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"made_by": _MADE_BY, "version": __version__, "seed": seed}, indent=2) + "\n")
 
@@ -116,11 +117,11 @@ def write_dataset(out: Path, *, seed: int = 0, images_per_type: int = 4, shape: 
     Parameters
     ----------
     out
-        Folder to write ``train.csv`` and ``train/<id>.png`` to, over what has these names; made unless there.
+        Folder for ``train.csv`` and ``train/<id>.png``, which are overwritten; created if missing.
     seed
-        Of all randomness; the same seed gives the same files.
+        Random seed; the same seed gives the same files.
     images_per_type
-        Number of images of each type of cells.
+        Number of images of each cell type.
     shape
         (H, W) of the images, in pixels.
 
@@ -139,14 +140,14 @@ def write_dataset(out: Path, *, seed: int = 0, images_per_type: int = 4, shape: 
 
 
 def write_mixed(out: Path, *, seed: int = 0, count: int = 3, shape: tuple[int, int] = _SHAPE) -> Path:
-    """Generate images that hold cells of all types, and their annotations, each cell with its own type.
+    """Generate images with cells of all types, and their annotations with the type of each cell.
 
     Parameters
     ----------
     out
-        Folder to write ``mixed.csv`` and ``mixed/<id>.png`` to, over what has these names; made unless there.
+        Folder for ``mixed.csv`` and ``mixed/<id>.png``, which are overwritten; created if missing.
     seed
-        Of all randomness; the same seed gives the same files.
+        Random seed; the same seed gives the same files.
     count
         Number of images.
     shape
@@ -173,7 +174,7 @@ def write_mixed(out: Path, *, seed: int = 0, count: int = 3, shape: tuple[int, i
 def write_nuclei(out: Path, *, seed: int = 0, count: int = 3, shape: tuple[int, int] = _SHAPE) -> Path:
     """Generate images of fluorescent nuclei and their annotations, ``nuclei.csv`` and ``nuclei/<id>.png``.
 
-    Parameters and what is returned are as of `write_mixed`.
+    Parameters and return value are those of `write_mixed`.
     """
     rng = np.random.default_rng([seed, _NUCLEI])
     with _AnnotatedImages(out, "nuclei", shape) as images:
@@ -191,7 +192,7 @@ def _masks(cells: list[Annotated]) -> list[NDArray[np.bool_]]:
 
 
 class _AnnotatedImages:
-    """Writes images to a folder, and their annotations to the CSV of the same name."""
+    """A writer of images to a folder, and of their annotations to the CSV of the same name."""
 
     def __init__(self, out: Path, name: str, shape: tuple[int, int]) -> None:
         self.csv = out / f"{name}.csv"

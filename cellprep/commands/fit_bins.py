@@ -25,7 +25,7 @@ _NONE = DistanceHistogram.of(np.empty(0, np.float32))
 
 @dataclass(frozen=True, slots=True)
 class _ImageDistances:
-    """The distances of one image, as a worker finds them."""
+    """The distances of one image, from a worker."""
 
     histogram: DistanceHistogram = _NONE
     distance: str = ""
@@ -35,7 +35,7 @@ class _ImageDistances:
 
 @dataclass
 class FittedBins(Report):
-    """Energy bins, and what they were fitted to.
+    """Energy bins, and the data that they were fitted to.
 
     Attributes
     ----------
@@ -44,23 +44,23 @@ class FittedBins(Report):
     method
         A name in `cellprep.BIN_METHODS`.
     levels
-        Number of energy levels, level 0 among them.
+        Number of energy levels, including level 0.
     bins
         ``levels - 1`` ascending distances, in pixels.
     histogram
-        The distances of all cell pixels, without those of walls, which have none unless distances are per instance.
+        The distances of all cell pixels except walls, which have distances only per instance.
     images
-        Number of images that these are of.
+        Number of images that the distances are from.
     distances
-        Number of images by the distances that they were built with: the method, and whether per instance.
+        Number of images by distance method, and whether distances are per instance.
     background_cells
-        Number of images built with the background as a cell, whose distances do not count.
+        Number of images built with the background as a cell, whose distances are left out.
     filling
-        Ids of the images that cells fill entirely: there is nothing to be distant from, and they do not count.
+        Ids of the images that a cell fills completely. They are left out, as their distances are not defined.
     failures
-        Per image that could not be read what is wrong with it.
+        The problem of each image that could not be read.
     rows
-        Per other image the number of its cell pixels that count, its distances, and whether a cell fills it.
+        For each other image, the number of cell pixels used, its distances, and whether a cell fills it.
     """
 
     store: str
@@ -76,7 +76,7 @@ class FittedBins(Report):
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def to_json(self) -> str:
-        """Return the file that `cellprep.read_bins` reads, with how the bins were made."""
+        """Return the content of a file for `cellprep.read_bins`, including how the bins were fitted."""
         content = {
             "bins": self.bins,
             "method": self.method,
@@ -89,25 +89,25 @@ class FittedBins(Report):
         return json.dumps(content, indent=2) + "\n"
 
     def notes(self) -> list[str]:
-        """Return lines on the levels that the bins make, and for comparison those that have a name."""
+        """Return lines on the energy levels of the bins, and of the named bins for comparison."""
         pixels = count(self.histogram.pixels, "cell pixel")
         lines = [f"fitted bins ({self.method}), {pixels} of {count(self.images, 'image')}:"]
         lines += self._table(self.bins)
         for name, preset in BIN_PRESETS.items():
             lines += [f"the bins {name}, for comparison:", *self._table(preset.bins)]
         if self.filling:
-            lines.append("left out, because a cell fills the image and its distance is a convention:")
+            lines.append("left out, as a cell fills the image, so that its distances are not defined:")
             lines += capped(map(printable, self.filling), "image")
         if self.background_cells:
             lines.append(
                 f"note: {count(self.background_cells, 'image')} built with --background-cell: "
-                "the bins are fitted to the cells, without the background"
+                "the bins are fitted to the cells only"
             )
         if len(self.distances) > 1:
             found = ", ".join(f"{name} {count:,}" for name, count in sorted(self.distances.items()))
             lines.append(
-                f"warning: the images were built with several distance methods ({found}), whose distances differ: "
-                "build them with one, and fit again"
+                f"warning: the images were built with different distance methods ({found}): "
+                "build all of them with the same method, and fit again"
             )
         return lines
 
@@ -129,33 +129,33 @@ def fit_bins(
     store: StoreLike,
     out: Path | str | None = None,
     *,
-    levels: Annotated[int, Option("Number of energy levels, level 0 among them: 2 to 256.")] = 17,
-    method: Annotated[str, Option("How to choose the bins", BIN_METHODS)] = "distances",
+    levels: Annotated[int, Option("Number of energy levels, including level 0: 2 to 256.")] = 17,
+    method: Annotated[str, Option("Method to choose the bins", BIN_METHODS)] = "distances",
     jobs: Jobs = -1,
     quiet: Quiet = False,
 ) -> FittedBins:
     r"""Fit energy bins to the distances of the cells in a store.
 
-    Only pixels of ``semseg[..., 0]`` count. An image that cannot be read is left out, and named.
+    Only pixels of ``semseg[..., 0]`` are used. Images that cannot be read are left out and listed.
 
     Parameters
     ----------
     store
         A store, or its path.
     out
-        JSON file to write, which ``build-targets --bins`` reads; none unless given.
+        JSON file to write, for ``build-targets --bins``; by default none.
 
     Returns
     -------
     FittedBins
-        The bins; images that could not be read are in it, not raised.
+        The bins, and the images that could not be read.
 
     Raises
     ------
     StoreError
-        If the store holds no image, or no pixel of a cell.
+        If the store contains no images or no cell pixels.
     UsageError
-        If there is no such method, or there are more levels than different distances.
+        If the method is unknown, or there are more levels than different distances.
     OutputError
         If `out` cannot be written.
 
@@ -207,10 +207,12 @@ def _refuse_nothing(fitted: FittedBins, store: Store) -> None:
         return
     if fitted.failures:
         image_id, problem = min(fitted.failures.items())
-        raise StoreError(f"no image with cells in {store.path} can be read; the first is {image_id!r}: {problem}")
+        raise StoreError(f"no image with cells in {store.path} can be read; the first one, {image_id!r}: {problem}")
     if fitted.filling:
-        raise StoreError(f"{store.path} holds only images that a cell fills: there is no distance to fit bins to")
-    raise StoreError(f"{store.path} holds no {'pixel of a cell' if fitted.images else 'images'} to fit bins to")
+        raise StoreError(
+            f"in all images of {store.path}, a cell fills the image: there are no distances to fit bins to"
+        )
+    raise StoreError(f"{store.path} has no {'cell pixels' if fitted.images else 'images'} to fit bins to")
 
 
 def _measure(path: Path) -> _ImageDistances:

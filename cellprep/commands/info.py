@@ -1,4 +1,4 @@
-"""A summary of what a store holds."""
+"""Description of the contents of a store."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from cellprep.text.wording import count, printable
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_MANY = 5000  # images, whose metadata take a second to read
+_MANY = 5000  # number of images whose metadata take a second to read
 
 _OF_SOURCE = ("source_images", "source_images_stored")
 
@@ -41,21 +41,21 @@ class StoreInfo:
     store
         The store's path.
     attributes
-        What the store says of itself: ``schema_version``, ``version``, ``recipe``, ``source``.
+        The metadata of the store: ``schema_version``, ``version``, ``recipe``, ``source``.
     facts
-        Counts over all images, as `cellprep.store.Summary.to_dict` has them.
+        Counts over all images, as from `cellprep.store.Summary.to_dict`.
     source_images, source_images_stored
-        How many images the source of the last run has, and how many of them are in the store; None if the last
-        run did not end having seen all, or the store was changed since.
+        Number of images in the source of the last run, and number of these in the store; None if the last run did not
+        try all images, or if the store was changed since.
     damaged
-        Number of images whose metadata are damaged, so that they are none any more.
+        Number of images with damaged metadata, which are no longer images.
     under_way
         Whether a run is writing to the store, or was killed.
     read
-        Number of images that were read because there was no summary that could be trusted.
+        Number of images that were read because there was no valid summary.
     pixel_sizes
-        How many images have each side of a pixel, in micrometres, the most frequent first; None is that of those
-        whose size is unknown. None of a large store, or one in an object store, whose images would have to be read.
+        Pairs of pixel size in micrometres and number of images, most frequent first; the size is None if unknown.
+        None instead of a list for large stores and in object stores, as every image would have to be read.
     """
 
     store: str
@@ -73,18 +73,18 @@ class StoreInfo:
         return f"<StoreInfo {printable(self.store)}: {counts}; complete: {self._completeness()}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of it: the table of the facts."""
+        """Return a table of the facts for notebooks."""
         return notebook_html("Store", self._rows())
 
     @property
     def complete(self) -> bool | None:
-        """Whether every image of the source is in the store; None if that is not known."""
+        """True if every image of the source is in the store; None if this is unknown."""
         if self.source_images is None:
             return None
         return self.source_images == self.source_images_stored
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON has it."""
+        """Return everything for JSON."""
         return {
             "store": self.store,
             **self.attributes,
@@ -107,18 +107,18 @@ class StoreInfo:
         return [f"{name:<14}{value}" for name, value in self._rows()]
 
     def notes(self) -> list[str]:
-        """Return lines on how the facts came about, if it took long, and on what needs attention."""
+        """Return lines on images read one by one, and on what needs attention."""
         lines = []
         if self.read:
-            lines.append(f"there is no summary to be trusted: {count(self.read, 'image')} read one by one")
+            lines.append(f"the store has no valid summary: {count(self.read, 'image')} read one by one")
         if self.damaged:
-            lines.append(f"{count(self.damaged, 'image')} damaged: cellprep verify names them")
+            lines.append(f"{count(self.damaged, 'image')} damaged: list them with cellprep verify")
         if self.under_way:
-            lines.append("a run is writing to the store, or was killed: the next one clears what it left")
+            lines.append("a run is writing to the store, or was killed: the next run removes its leftovers")
         return lines
 
     def errors(self) -> list[str]:
-        """Return nothing: to know a store is no failure, whatever it holds."""
+        """Return an empty list, as describing a store does not fail."""
         return []
 
     def _rows(self) -> Iterator[tuple[str, str]]:
@@ -144,11 +144,11 @@ class StoreInfo:
     def _pixels(self) -> str:
         stored, total = self.facts["arrays"].get("image", 0), self.facts["images"]
         if not stored:
-            return "of no image: `build-targets` with --images adds them, which networks learn from"
+            return "none: `build-targets` with --images adds them, as networks need them"
         return "of all images" if stored == total else f"of {stored:,} of {count(total, 'image')}"
 
     def _made_otherwise(self) -> int:
-        """Return how many images have other options than those of the last run."""
+        """Return the number of images whose options differ from those of the last run."""
         recipe = self.attributes.get("recipe")
         last = recipe if isinstance(recipe, dict) else {}
         return sum(
@@ -159,7 +159,7 @@ class StoreInfo:
 
     def _completeness(self) -> str:
         if self.source_images is None or self.source_images_stored is None:
-            return "unknown: the last run did not end, or built chosen images, or images were changed since"
+            return "unknown: the last run was interrupted or built only selected images, or images were changed since"
         if self.complete:
             return f"yes: {count(self.source_images, 'image')} in the source"
         missing = self.source_images - self.source_images_stored
@@ -168,10 +168,9 @@ class StoreInfo:
 
 @documented
 def describe_store(store: StoreLike, *, quiet: Quiet = False) -> StoreInfo:
-    r"""Describe what a store holds.
+    r"""Describe the contents of a store.
 
-    The summary that the last run left is taken at its word if the store has as many images. Else every image's
-    metadata are read.
+    The summary of the last run is used if its number of images is right. Otherwise the metadata of all images are read.
 
     Parameters
     ----------
@@ -218,7 +217,7 @@ def describe_store(store: StoreLike, *, quiet: Quiet = False) -> StoreInfo:
 
 
 def _pixel_sizes(store: Store) -> list[tuple[float | None, int]] | None:
-    """Return how many images have each pixel size; None if there are too many to look at in a moment."""
+    """Return the number of images by pixel size; None if there are too many images to read quickly."""
     if is_remote(store.path) or len(store) > _MANY:
         return None
     sizes: Counter[float | None] = Counter()
@@ -229,7 +228,7 @@ def _pixel_sizes(store: Store) -> list[tuple[float | None, int]] | None:
 
 
 def _read_all(store: Path, *, quiet: bool) -> tuple[dict[str, Any], int, int]:
-    """Read the metadata of every image: the counts, and how many images were read and are damaged."""
+    """Read the metadata of every image; return the counts, and the numbers of images read and damaged."""
     places = [store / name for name in entry_names(store)]
     summary, read, damaged = Summary(), 0, 0
     with progress_bar(len(places), "image", quiet=quiet) as bar:
@@ -244,7 +243,7 @@ def _read_all(store: Path, *, quiet: bool) -> tuple[dict[str, Any], int, int]:
 
 
 def _look_at(place: Path) -> ImageMetadata | Kind:
-    """Return an image's metadata; the kind of what is damaged, or no image."""
+    """Return an image's metadata, or the kind of a damaged image or other entry."""
     if not id_problem(place.name):
         with suppress(StoreError):
             return ImageMetadata.of(read_attributes(place))
@@ -280,7 +279,7 @@ def _array(name: str, images: int, total: int) -> str:
 
 
 def _typed(recipe: Any) -> Any:
-    """Return a recipe with its targets as they are typed, if they are some that are known."""
+    """Return a recipe with its targets as on the command line, if they are known."""
     with suppress(RecipeError, AttributeError, TypeError):
         families = find_families(recipe["targets"]) if "targets" in recipe else ()
         return {**recipe, "targets": ",".join(map(str, families))} if families else recipe

@@ -31,19 +31,19 @@ from cellprep.text.wording import capped, count, printable
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitOptions:
-    """How to split.
+    """Options of splitting.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is invalid.
     """
 
     folds: Annotated[int, Option("Number of folds, at least 2.", group="Output")] = 5
     groups: Annotated[
         Sequence[str],
         Option(
-            "Column of SOURCE whose equal values stay together; repeatable.",
+            "Column of SOURCE: images with the same values stay in the same fold; repeatable.",
             flags=("--group",),
             metavar="COLUMN",
             group="Output",
@@ -51,13 +51,13 @@ class SplitOptions:
     ] = ()
     images: Annotated[
         Path | str | None,
-        Option("Folder of image files, where SOURCE does not tell their sizes.", metavar="FOLDER", group="Images"),
+        Option("Folder of image files, if SOURCE does not contain their sizes.", metavar="FOLDER", group="Images"),
     ] = None
-    seed: Annotated[int, Option("Seed of the folds, from 0.", group="Output")] = 0
+    seed: Annotated[int, Option("Random seed, 0 or more.", group="Output")] = 0
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
     keep_annotated_twice: Annotated[
-        bool, Option("Keep images most of whose cell pixels are annotated twice.", group="Output")
+        bool, Option("Keep images in which most cell pixels are annotated twice.", group="Output")
     ] = False
     jobs: Jobs = -1
     quiet: Quiet = False
@@ -67,27 +67,27 @@ class SplitOptions:
         check_folds(self.folds)
         check_jobs(self.jobs)
         if self.seed < 0:
-            raise UsageError(f"seed {self.seed} is below 0")
+            raise UsageError(f"seed {self.seed} is negative: give 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What a split depends on, of one image.
+    """The facts about one image that a split depends on.
 
     Attributes
     ----------
     image_id
         The image.
     cell_type
-        The type of most of its cells; empty text if the source has none.
+        The type of most of its cells; an empty string if the source has no types.
     cells
         Number of its cells.
     annotated_twice
         Whether more of its pixels are covered by several annotations than by exactly one.
     problem
-        What is wrong with it, if it cannot be read.
+        Why it cannot be read, if so.
     ignored
-        How much of it is ignored, if something was to be.
+        How much of it is ignored, if the source marks regions to ignore.
     """
 
     image_id: str
@@ -105,21 +105,21 @@ class Split(Report):
     Attributes
     ----------
     images
-        The images that are in a fold, in the source's order.
+        The images in folds, in the source's order.
     folds
         The fold of each of them, from 0.
     grouped_by
-        The columns that keep images together.
+        The columns whose values group images.
     groups
         Number of groups of images.
     ungrouped
-        Number of images of which these columns say nothing.
+        Number of images without values in these columns.
     annotated_twice
         Ids of the images annotated twice.
     kept_annotated_twice
         Whether these are in a fold.
     failures
-        Per image that could not be read what is wrong with it.
+        The problem of each image that could not be read.
     """
 
     images: list[ImageFacts]
@@ -146,21 +146,23 @@ class Split(Report):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Per image that is in a fold its fold, type and number of cells."""
+        """The fold, type and number of cells of each image in a fold."""
         return [
             {"image": image.image_id, "fold": fold, "cell_type": image.cell_type, "cells": image.cells}
             for image, fold in zip(self.images, self.folds, strict=True)
         ]
 
     def notes(self) -> list[str]:
-        """Say what is in each fold, and which images are left out."""
+        """Return lines on the content of each fold, and on images left out."""
         lines = []
         if self.annotated_twice:
             what = "kept" if self.kept_annotated_twice else "left out; --keep-annotated-twice keeps them"
-            lines.append(f"annotated twice, more pixels covered by several annotations than by one ({what}):")
-            lines += capped(map(printable, self.annotated_twice), "image", "; cellprep check names all")
+            lines.append(f"annotated twice: more pixels are covered by several annotations than by one ({what}):")
+            lines += capped(map(printable, self.annotated_twice), "image", "; list all with cellprep check")
         if self.grouped_by:
-            alone = f"; {count(self.ungrouped, 'image')} without a value, each on its own" if self.ungrouped else ""
+            alone = (
+                f"; {count(self.ungrouped, 'image')} without a value, each in its own group" if self.ungrouped else ""
+            )
             lines.append(f"{count(self.groups, 'group')} by {', '.join(self.grouped_by)}{alone}")
         return [*lines, *ignored_notes(total(image.ignored for image in self.images)), *self._table()]
 
@@ -168,10 +170,10 @@ class Split(Report):
         return super()._tried() + len([] if self.kept_annotated_twice else self.annotated_twice)
 
     def _aftermath(self) -> str:
-        return ", and are in no fold"
+        return ", and are not in a fold"
 
     def _table(self) -> list[str]:
-        """Lay out the numbers of images, cells, and images of each type in each fold, and how far folds differ."""
+        """Return a table of the numbers of images, cells, and images of each type by fold, and their spread."""
         types = sorted({image.cell_type for image in self.images})
         rows = []
         for fold in range(max(self.folds) + 1):
@@ -188,33 +190,32 @@ class Split(Report):
 def split_source(
     source: SourceLike, out: Path | str | None = None, options: SplitOptions | None = None, **keywords: Any
 ) -> Split:
-    r"""Share the images of a source out to folds, each with its share of every type and of few and many cells.
+    r"""Split the images of a source into folds that are balanced in cell types and in numbers of cells.
 
-    An image that cannot be read is left out, and named.
+    Images that cannot be read are left out and listed.
 
     Parameters
     ----------
     source
-        The annotations: their path, what `cellprep.open_source` returns, a store, or labels as arrays by the images'
-        ids.
+        The annotations: their path, the result of `cellprep.open_source`, a store, or arrays of labels by image id.
     out
-        CSV to write; none unless given.
+        CSV to write; by default none.
     options
-        How.
+        Options of splitting.
     **keywords
         Fields of `SplitOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------
     Split
-        The folds; images that could not be read are in it, not raised.
+        The folds. Images that could not be read are reported, not raised.
 
     Raises
     ------
     UsageError
-        If there are more folds than groups of images, or a column to group by is not there.
+        If there are more folds than groups of images, or a column to group by is missing.
     SourceError
-        If a column says different things of one image, or so many images fail that too few are left.
+        If a column has different values for one image, or if too few images are left after failures.
     OutputError
         If `out` cannot be written.
 
@@ -260,14 +261,16 @@ def split_source(
 
 
 def _refuse_too_few(groups: int, measured: Sequence[ImageFacts], options: SplitOptions) -> None:
-    """Say which images are missed where too few are left: `assign_folds` does not know of them."""
+    """Raise an error with the images left out if too few remain, as `assign_folds` does not know about them."""
     if groups >= options.folds:
         return
     twice = sum(image.annotated_twice for image in measured)
     why = [f"{twice} annotated twice"] if twice and not options.keep_annotated_twice else []
     if failed := [image for image in measured if image.problem]:
-        why.append(f"{len(failed)} failed, the first {failed[0].image_id!r}: {failed[0].problem}")
-    message = f"{options.folds} folds need {options.folds} groups of images, and {groups} are left ({'; '.join(why)})"
+        why.append(f"{len(failed)} failed, the first one {failed[0].image_id!r}: {failed[0].problem}")
+    message = (
+        f"{options.folds} folds need {options.folds} groups of images, but only {groups} are left ({'; '.join(why)})"
+    )
     raise (SourceError if failed else UsageError)(message)
 
 
@@ -285,7 +288,7 @@ def _measure_all(source: Source, options: SplitOptions) -> list[ImageFacts]:
 
 
 def _measure(image: ImageRecord | FaultyImage) -> ImageFacts | Failed:
-    """Find out what a split depends on."""
+    """Determine the facts that a split depends on."""
     if isinstance(image, FaultyImage):
         return Failed(image.problem)
     annotations = image.load(image.pixels.decode().shape[-2:] if image.pixels and image.needs_shape else None)
@@ -297,13 +300,13 @@ def _measure(image: ImageRecord | FaultyImage) -> ImageFacts | Failed:
 
 
 def _groups_of(images: Sequence[ImageFacts], columns: Sequence[dict[str, str]]) -> tuple[list[int], int]:
-    """Return the number of each image's group, and how many images have none but their own."""
+    """Return the group of each image as a number, and the number of images that are alone in their group."""
     keys: list[tuple[str, ...]] = []
     ungrouped = 0
     for image in images:
         values = tuple(column.get(image.image_id, "") for column in columns)
         ungrouped += not any(values)
-        keys.append(values if any(values) else (image.image_id, *values, ""))  # longer than any group's
+        keys.append(values if any(values) else (image.image_id, *values, ""))  # longer than the key of any group
     numbers: dict[tuple[str, ...], int] = {}
     return [numbers.setdefault(key, len(numbers)) for key in keys], ungrouped
 

@@ -371,7 +371,7 @@ def _check_indices(indices: NDArray[Any], end: int) -> None:
         )
 
 
-Overlap = Annotated[str, Option("Who gets pixels that several cells claim", OVERLAP_RULES, group="Targets")]
+Overlap = Annotated[str, Option("Rule for pixels that several cells claim", OVERLAP_RULES, group="Targets")]
 
 
 def find_rule(name: str) -> OverlapRule:

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 #: Colours of cell, wall and background, (3, 3) uint8.
 SEMSEG_COLOURS = np.array([[86, 180, 233], [213, 94, 0], [25, 25, 25]], np.uint8)
 
-#: Of classes of cells, (5, 3) uint8: those of Okabe and Ito that stand out from grey, which the colour-blind can tell
-#: apart.
+#: Colours of classes of cells, (5, 3) uint8: those of Okabe and Ito that stand out from grey; colour-blind readers can
+#: distinguish them.
 TYPE_COLOURS = np.array([[230, 159, 0], [86, 180, 233], [240, 228, 66], [0, 158, 115], [213, 94, 0]], np.uint8)
 
-#: Of cells' outlines, RGB.
+#: Colour of cell outlines, RGB.
 OUTLINE = (255, 204, 25)
 
 # Right, down, left, up: opposite directions differ in lightness, and in hues that the colour-blind can distinguish.
@@ -32,7 +32,7 @@ def class_colours(count: int) -> NDArray[np.uint8]:
 
 
 def type_colours(count: int) -> NDArray[np.uint8]:
-    """Return a colour for each of so many classes: (count, 3) uint8, RGB; of the first five the colour-blind know all.
+    """Return one colour per class, (count, 3) uint8, RGB; colour-blind readers can distinguish the first five.
 
     Examples
     --------

@@ -21,10 +21,10 @@ _BY_PRODUCTS = ("_flows", "_cp_flows", "_cp_output", "_cp_outlines", "_outlines"
 _MASK_FOLDERS = {"mask", "masks", "label", "labels", "label masks", "ground truth", "groundtruth", "gt"}
 _IMAGE_FOLDERS = {"image", "images", "img", "imgs", "raw", "raw images", "rawimages", "tissue images"}
 
-#: The files in which predictions tell how images were read, and of which class most cells of each are.
+#: Files of a prediction: how images were read, and the class of most cells of each image.
 RECORD, IMAGE_CLASSES = "cellprep-prediction.json", "cellprep-images.csv"
 
-#: How the name of the table ends that says of which class each label of a label image is: ``<image>_classes.csv``.
+#: Suffix of the table of the classes of a label image's labels: ``<image>_classes.csv``.
 TYPES_END = "_classes.csv"
 
 _FOREIGN = re.compile(

@@ -51,16 +51,16 @@ if TYPE_CHECKING:
 RLEOrder = Annotated[
     Order | None,
     Option(
-        "How run-length masks in a CSV count pixels; by row unless given, but EncodedPixels by column. A wrong order "
-        "is noticed, but not on square images.",
+        "Order of pixels in the run-length masks of a CSV; by default row, but column for EncodedPixels. A wrong order "
+        "is detected unless images are square.",
         group="Annotations",
     ),
 ]
 CrowdsAre = Annotated[
     Crowds | None,
     Option(
-        "What crowds (iscrowd 1) in COCO JSON are: regions to ignore, or cells. Regions to ignore unless given, but "
-        "you must choose if there is nothing else, as tools such as CVAT mark every mask so.",
+        "Meaning of crowds (iscrowd 1) in COCO JSON: regions to ignore, or cells. By default regions to ignore, but "
+        "you must choose if there are no other annotations, as tools such as CVAT mark all masks as crowds.",
         group="Annotations",
     ),
 ]
@@ -78,8 +78,8 @@ ComponentsAre = Annotated[
 ClassFolders = Annotated[
     bool,
     Option(
-        "Take the folders that label images lie in as classes, as masks/<class>/<id>.*: an image has the cells of all "
-        "files of its name."
+        "Treat the folders of label images, masks/<class>/<id>.*, as classes: an image has the cells of all files with "
+        "its name."
     ),
 ]
 
@@ -113,9 +113,9 @@ class SourceOptions:
     components: ComponentsAre = None
     class_folders: ClassFolders = False
     category_map: CategoriesAre = None
-    partial: Annotated[
-        Partial, Option("What of the images is annotated; its options are taken by their names, too.")
-    ] = field(default_factory=Partial)
+    partial: Annotated[Partial, Option("The annotated part of the images; its options can also be given by name.")] = (
+        field(default_factory=Partial)
+    )
 
     def open(self, path: Path | str) -> Source:
         """Open a source; raises as `open_source` does."""
@@ -169,12 +169,12 @@ def open_source(
         Connectivity, 4 or 8: each connected component of one value in a label image or mask is a cell, with the value
         as its type. Use it for masks of classes, or of all cells. By default each value is a cell.
     partial
-        What of the images is annotated.
+        The annotated part of the images.
     category_map
-        What becomes of categories, as `CategoryMap` or what makes one: a file, or new names by old ones, of which an
-        empty one leaves annotations out. `Partial` takes the old names.
+        A `CategoryMap`, a file with one, or new names by old names; an empty new name drops the annotations.
+        `Partial` takes the old names.
     class_folders
-        Whether the folders that label images lie in are classes of cells, as ``masks/<class>/<id>.*``.
+        Whether the folders of label images, ``masks/<class>/<id>.*``, are classes of cells.
     **keywords
         Fields of `Partial` by name, such as ``ignore_labels=255``.
 
@@ -193,7 +193,7 @@ def open_source(
         check_order(rle_order)
     if is_frame(path):
         if components:
-            raise UsageError("a data frame has cells that are told apart: it has no components")
+            raise UsageError("the cells of a data frame are separate: components does not apply")
         return _taking(_open_frame(path, format, rle_order, crowds), partial, category_map)
     path = as_place(path)
     try:
@@ -224,8 +224,9 @@ def open_source(
 
 def _take_folders_as_classes(source: Source) -> None:
     if not isinstance(source, LabelFolder):
-        problem = f"{source.path} is of the format {source.format}"
-        raise UsageError(f"{problem}: --class-folders is for folders of label images")
+        raise UsageError(
+            f"{source.path} has the format {source.format}: --class-folders applies only to folders of label images"
+        )
     source.take_folders_as_classes()
 
 
@@ -256,7 +257,7 @@ def open_prediction(
     path = as_place(path)
     if format in ("auto", COCOJSON.format) and is_coco_results(path):
         if crowds or components:
-            raise UsageError(f"{path} holds COCO results, which have no crowds, and whose cells are told apart")
+            raise UsageError(f"{path} contains COCO results, to which --crowds and --components do not apply")
         results = COCOResults(path, as_source(truth, {}, "truth")[0])
         return _taking(results, partial or ALL_ANNOTATED, category_map)
     return open_source(path, format, rle_order, crowds, components, partial, category_map)
@@ -305,7 +306,7 @@ def as_prediction(predicted: Any, truth: Source) -> Source:
 
 
 def _taking(source: Source, partial: Partial, category_map: Any = None) -> Source:
-    """Return a source of which only a part is annotated, or some categories have other names.
+    """Set the annotated part and the categories of a source, and return it.
 
     Raises
     ------
@@ -323,7 +324,7 @@ def _taking(source: Source, partial: Partial, category_map: Any = None) -> Sourc
         return source
     categories = category_map if isinstance(category_map, CategoryMap) else read_category_map(category_map)
     if both := set(categories.dropped).intersection(partial.classes):
-        raise UsageError(f"class {min(both)!r} is both to be left out and a region: map it, or ignore it")
+        raise UsageError(f"class {min(both)!r} is both dropped by the category map and ignored: choose one")
     return source.with_categories(categories)
 
 
@@ -338,7 +339,7 @@ def _open_as(
     try:
         return _open(reader, layout, order, crowds, partial)
     except SourceError:
-        # By its name every CSV is taken for Kaggle's, so that it is read once; only others are examined further.
+        # Every CSV is first opened as Kaggle's, so that it is read only once; others are then examined further.
         if format == "auto" and reader is KaggleCSV and VIA.recognises(layout.path):
             return _open(VIA, layout, order, crowds, partial)
         raise

@@ -36,11 +36,11 @@ class Option:
     choices
         The valid values, by name.
     listed
-        Names of which values are made, where there are more values than names.
+        Names that values consist of, if there are more values than names.
     aliases
-        Further flags of the command line: what other tools call it. They name it in files as well.
+        Further flags, as in other tools. They are also accepted in files.
     group
-        What it is about: one of `GROUPS`, under which a long help shows it.
+        One of `GROUPS`, under which a long help shows it.
     flags
         Names on the command line, if they differ from the field's name.
     metavar
@@ -74,7 +74,7 @@ class Option:
         return self.help if self.help[-1] == "." else f"{self.help}: {names}." if names else f"{self.help}."
 
 
-#: What options are about, in the order in which a long help shows it.
+#: Groups of options, in the order of a long help.
 GROUPS = (
     *("Data", "Annotations", "Predictions", "Weights", "Images", "Targets", "Network", "Optimisation", "Augmentation"),
     *("Decoding", "Rules", "Scores", "Output", "Run"),
@@ -83,10 +83,10 @@ GROUPS = (
 _SHORT = 32  # characters of choices in brackets
 
 Jobs = Annotated[int, Option("Number of processes; -1 for one per core.", aliases=("--n-jobs",), group="Run")]
-Quiet = Annotated[bool, Option("Show no progress, and say nothing but errors.", flags=("--quiet", "-q"), group="Run")]
+Quiet = Annotated[bool, Option("Show no progress, and print only errors.", flags=("--quiet", "-q"), group="Run")]
 Only = Annotated[
     Sequence[str],
-    Option("Id of an image to take, repeatable; all unless given.", flags=("--image",), group="Images"),
+    Option("Id of an image to use, repeatable; all by default.", flags=("--image",), group="Images"),
 ]
 Scheduler = Annotated[
     str | None,
@@ -132,7 +132,7 @@ class Declared:
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Its further names, as a field would have them."""
+        """Its aliases, in the form of field names."""
         return tuple(flag.lstrip("-").replace("-", "_") for flag in self.option.aliases)
 
     @property
@@ -147,7 +147,7 @@ class Declared:
 
     @property
     def short_choices(self) -> str:
-        """The choices in brackets, as a help shows them in place of a value; empty text if they are too many."""
+        """The choices in brackets, as shown in help texts; an empty string if there are too many."""
         words = f"[{'|'.join(self.choices)}]"
         return words if self.choices and len(words) <= _SHORT and not self.option.metavar else ""
 
@@ -321,12 +321,12 @@ def taken(options: Iterable[Declared], keywords: Mapping[str, Any]) -> dict[str,
 
 
 def by_field(kinds: Iterable[Any], keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keywords by the names of their fields: some are also called as other tools call them.
+    """Return keywords by the names of their fields, with aliases resolved.
 
     Raises
     ------
     UsageError
-        If one is given by two names.
+        If an option is given under two names.
 
     Examples
     --------
@@ -339,7 +339,7 @@ def by_field(kinds: Iterable[Any], keywords: Mapping[str, Any]) -> dict[str, Any
     for key, value in keywords.items():
         name = called.get(key, key)
         if name in found:
-            raise UsageError(f"{name} is given twice, as {key} as well: give it once")
+            raise UsageError(f"{name} is given twice, also as {key}: give it once")
         found[name] = value
     return found
 

@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES = 60.0
 _LINE = "{desc}{n_fmt} of {total_fmt}{unit}s, {elapsed} so far, about {remaining} left{postfix}"
 
-_unsaid: list[str] = []  # what is to be said when long work begins
+_unsaid: list[str] = []  # lines to print when the next long task begins
 
 
 def say_first(*lines: str) -> None:
-    """Note what the next long work is about, in place of what was noted before: it is said when that begins.
+    """Set the lines to print when the next long task begins; earlier ones are discarded.
 
-    What is refused before is a single line so, without words on work that is not done.
+    If the command fails before that, it prints only the error, and nothing about work that was not done.
     """
     _unsaid[:] = lines
 
 
 def take_unsaid() -> list[str]:
-    """Return what was noted and is not said yet, to be said now."""
+    """Return the lines that are still to be printed, and forget them."""
     lines = [*_unsaid]
     _unsaid.clear()
     return lines
@@ -31,7 +31,7 @@ def take_unsaid() -> list[str]:
 
 @contextmanager
 def passing_words(words: str, *, quiet: bool) -> Iterator[None]:
-    """Show on a terminal what takes a moment, and take it away again; log files need no such line."""
+    """Show a message on a terminal while something runs, then erase it; nothing appears in log files."""
     shows = sys.stderr.isatty() and not quiet
     if shows:
         sys.stderr.write(f"{words} ...\r")

@@ -3,6 +3,7 @@
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
+from html import escape
 
 from cellprep.text.wording import printable
 
@@ -15,25 +16,6 @@ _ROWS = 10  # lines in a cell of the table
 
 #: A name and its value: one text, or several, each on a line of its own.
 Row = tuple[str, str | Sequence[str]]
-
-_TEMPLATE = """\
-<div>
-<p><b>{{ title }}</b></p>
-<table style="text-align: left">
-{% for name, lines in rows %}
-<tr style="vertical-align: top; text-align: left">
-<th style="white-space: nowrap; padding-right: 1em">{{ name }}</th><td>
-{%- for line in lines %}{{ line }}{% if not loop.last %}<br>{% endif %}{% endfor %}</td></tr>
-{% endfor %}
-</table>
-{% for name, content in pictures %}
-<figure style="display: inline-block; margin: 4px; text-align: center">
-<img src="data:image/png;base64,{{ content }}" alt="{{ name }}: cells outlined">
-<figcaption style="font-size: small">{{ name }}</figcaption>
-</figure>
-{% endfor %}
-</div>
-"""
 
 
 def notebook_html(title: str, rows: Iterable[Row], pictures: Iterable[tuple[str, bytes]] = ()) -> str:
@@ -53,13 +35,27 @@ def notebook_html(title: str, rows: Iterable[Row], pictures: Iterable[tuple[str,
     >>> "</th><td>a &lt; b<br>c</td>" in notebook_html("x", [("name", ["a < b", "c"])])
     True
     """
-    import jinja2
+    rows_html = "".join(map(_row, rows))
+    figures = "".join(_figure(_shortened(name), content) for name, content in pictures)
+    table = f'<table style="text-align: left">\n{rows_html}</table>'
+    return f"<div>\n<p><b>{escape(title)}</b></p>\n{table}\n{figures}</div>\n"
 
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(_TEMPLATE).render(
-        title=title,
-        rows=[(name, _lines(value)) for name, value in rows],
-        pictures=[(_shortened(name), b64encode(content).decode()) for name, content in pictures],
+
+def _row(row: Row) -> str:
+    name, value = row
+    lines = "<br>".join(map(escape, _lines(value)))
+    return (
+        '<tr style="vertical-align: top; text-align: left">\n'
+        f'<th style="white-space: nowrap; padding-right: 1em">{escape(name)}</th><td>{lines}</td></tr>\n'
+    )
+
+
+def _figure(name: str, content: bytes) -> str:
+    source = f"data:image/png;base64,{b64encode(content).decode()}"
+    return (
+        '<figure style="display: inline-block; margin: 4px; text-align: center">\n'
+        f'<img src="{source}" alt="{escape(name)}: cells outlined">\n'
+        f'<figcaption style="font-size: small">{escape(name)}</figcaption>\n</figure>\n'
     )
 
 

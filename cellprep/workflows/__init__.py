@@ -1,1 +1,1 @@
-"""Workflows that join learning and commands."""
+"""Workflows that combine learning and commands."""

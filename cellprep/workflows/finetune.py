@@ -1,4 +1,4 @@
-"""Fine-tuning: the networks of a bundle trained on with own images, and whether that made them better."""
+"""Fine-tuning of the networks of a bundle on the user's images, with scores before and after."""
 
 import json
 import shlex
@@ -57,10 +57,10 @@ from cellprep.workflows.series import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_BEFORE, _AFTER = "before", "after"  # the folders of predictions, and what scores are called
+_BEFORE, _AFTER = "before", "after"  # the folders of predictions, and the names of scores
 _SHOWN = ("images", "kaggle_map", "ap", "truth", "predicted", "missed", "false", "merged", "split")
 _LEVELS = ("0.50", "0.70", "0.90")
-_FEW = 2  # images held out, of which a difference may be chance
+_FEW = 2  # images held out, for which a difference may be due to chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +70,28 @@ class FinetuneReport:
     Attributes
     ----------
     out
-        The folder of the runs, one for each network, named by it.
+        The folder with a run for each network, which has its name.
     weights
-        What was fine-tuned, by name or path.
+        The initial weights, by name or path.
     trained
-        What came of each network.
+        The report of each network.
     bundle
-        The file with all weights: of those before and after fine-tuning the better ones.
+        The file with all weights: the better ones of those before and after fine-tuning.
     before, after
-        Scores of the predictions of the held-out images, as `cellprep.core.scores.summarise` has them; None if there
-        are none.
+        Scores of the predictions of the held-out images, as from `cellprep.core.scores.summarise`; None if there are
+        none.
     by_image
         Kaggle's mean precision per held-out image, ``before`` and ``after``.
     held_out
-        Number of images that were held out; 0 if the scores are those of the images that were trained on.
+        Number of held-out images; 0 if the scores are those of the training images.
     unknown
-        What the scores do not tell.
+        Limits of the scores.
     problems
-        What failed in predicting and scoring.
+        Failures of prediction and scoring.
     tells
-        Whether this process is to tell of it: the first of several.
+        Whether this process reports the result: only the first of several processes does.
     data
-        The option that names the store, for the command that comes next.
+        The option with the store, for the next command.
     """
 
     out: Path
@@ -114,20 +114,20 @@ class FinetuneReport:
         return f"<FinetuneReport {self.out}: {count(len(self.trained), 'network')}{score}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of it: a table of what is told."""
+        """Return a table of the notes for notebooks."""
         return notebook_html("FinetuneReport", [(str(self.out), [*self.notes(), *self.problems])])
 
     @property
     def is_better(self) -> bool:
-        """Whether the fine-tuned networks are no worse than those before, so that they are in the bundle."""
+        """True if the fine-tuned networks are at least as good as the initial ones, and therefore in the bundle."""
         return not (self.before and self.after) or self.after["kaggle_map"] >= self.before["kaggle_map"]
 
     def to_dataframe(self) -> "DataFrame":
-        """Return a table with a row per epoch of each ``network``, as `cellprep.read_metrics` reads it."""
+        """Return a table with a row per epoch of each ``network``, as from `cellprep.read_metrics`."""
         return all_metrics(self.trained)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything for JSON."""
         return {
             "weights": self.weights,
             "networks": [run.out.name for run in self.trained],
@@ -143,13 +143,13 @@ class FinetuneReport:
         }
 
     def table(self) -> list[str]:
-        """Lay out the scores before and after."""
+        """Return a table of the scores before and after."""
         if not (self.before and self.after):
             return []
         return score_table({_BEFORE: _in_short(self.before), _AFTER: _in_short(self.after)})
 
     def notes(self) -> list[str]:
-        """Return what is to be told."""
+        """Return lines on the result."""
         if not self.tells:
             return []
         names = ", ".join(run.out.name for run in self.trained)
@@ -169,7 +169,7 @@ class FinetuneReport:
         assert self.before and self.after
         changes = [image[_AFTER] - image[_BEFORE] for image in self.by_image]
         better, worse = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
-        images = f"{count(self.held_out, 'image')} held out" if self.held_out else "the images that were trained on"
+        images = f"{count(self.held_out, 'image')} held out" if self.held_out else "the training images"
         return (
             f"on {images}: Kaggle's mean precision {self.before['kaggle_map']:.3f} before, "
             f"{self.after['kaggle_map']:.3f} after; {better:,} better, {worse:,} worse"
@@ -178,12 +178,12 @@ class FinetuneReport:
     def _warning(self) -> str:
         names = [str(run.out) for run in self.trained]
         return (
-            f"warning: fine-tuning made it worse, so {self.bundle.name} holds the weights of before; those of after "
-            f"are in {', '.join(names)}. Add images, or try a lower --max-lr or fewer --epochs"
+            f"warning: fine-tuning lowered the score, so {self.bundle.name} contains the original weights; the "
+            f"fine-tuned ones are in {', '.join(names)}. Add images, or try a lower --max-lr or fewer --epochs"
         )
 
     def errors(self) -> list[str]:
-        """Return what failed after the trainings; one that fails raises."""
+        """Return lines on failures after the trainings; failures of trainings are raised."""
         return self.problems
 
 
@@ -197,36 +197,37 @@ def finetune(
     resume: bool = False,
     **settings: Any,
 ) -> FinetuneReport:
-    """Train the networks of a bundle on with own images, and score the held-out images before and after.
+    """Fine-tune the networks of a bundle on your images, and score the held-out images before and after.
 
-    Of both, the better weights are bundled. All that is finished is left alone if it is resumed, and what was
-    interrupted goes on.
+    The better weights are bundled. A resumed run leaves finished networks unchanged, and continues the others.
 
     Parameters
     ----------
     store
-        A store with images, or its path. A single image is trained on and scored as well; of more, some are held out.
+        A store with images, or its path. A single image is used for both training and scoring; of several images, some
+        are held out.
     out
-        Folder of the runs, predictions, scores and the bundle; ``runs/finetune``, or with a number behind it, unless
-        given. If it is resumed, the newest one.
+        Folder of the runs, predictions, scores and the bundle; by default ``runs/finetune``, with a number appended if
+        it exists, or the latest such folder to resume.
     weights
-        The weights to begin with, by name or path, as `cellprep.learn.load_bundle` takes them; ``nuclei`` unless given.
+        Initial weights, by name or path, as in `cellprep.learn.load_bundle`; by default ``nuclei``.
     only
-        Networks to train; all that the weights hold unless given.
+        Networks to train; by default all networks of the weights.
     resume
-        Whether to go on with what is there.
+        Whether to resume an existing run.
     **settings
-        Options of `TrainOptions`, which hold for every network; what the networks are, the weights decide.
+        Options of `TrainOptions`, which apply to every network; the kinds of networks depend on the weights.
 
     Returns
     -------
     FinetuneReport
-        Its result.
+        The result.
 
     Raises
     ------
     UsageError, WeightsError, TrainingError, OutputError
-        As `cellprep.learn.train`; UsageError also if the weights tell no instances, or lack a network to train.
+        As in `cellprep.learn.train`; also UsageError if the weights cannot predict instances, or lack a network to
+        train.
     """
     store, settings = as_store(store), taken(unfolded(TrainOptions), settings)
     given: dict[str, Any] = dict(settings)
@@ -247,7 +248,7 @@ def finetune(
         else:
             tuning.begin(writes)
         held_out = share(validation_images(chosen) if writes else [])
-        # First, so that what cannot be predicted is found before hours of training; other processes would not wait.
+        # First, to find images that cannot be predicted before hours of training; other processes would not wait.
         before = tuning.score(tuning.bundle, held_out, _BEFORE) if here.count == 1 else None
         trained = [train(store, tuning.options(network)) for network in tuning.networks]
     place = chosen / FINE_TUNED
@@ -267,23 +268,23 @@ _Scored = tuple[EvaluationReport | None, list[str]]
 
 
 class _Tuning:
-    """The bundle that is trained on, and how.
+    """The bundle to fine-tune, and its options.
 
     Parameters
     ----------
     store
-        What it learns from.
+        The training data.
     out
         The folder of the runs.
     recorded
-        The options that the result depends on, as JSON has them.
+        The options that affect the result, as in JSON.
     free
-        Those that a run may change when it goes on.
+        The options that a resumed run may change.
 
     Raises
     ------
     UsageError
-        If the weights tell no instances, or lack a network to train.
+        If the weights cannot predict instances, or lack a network to train.
     """
 
     def __init__(self, store: Store, out: Path, recorded: Mapping[str, Any], free: Mapping[str, Any]) -> None:
@@ -294,18 +295,20 @@ class _Tuning:
         self._parts = {part.settings.name: part for part in self.bundle.parts}
         if not self.bundle.tells_instances:
             raise UsageError(
-                f"{', '.join(self.places)}: a dn alone tells no instances, so that nobody could tell whether "
-                "fine-tuning helps: give the weights of a wtn, too, or use `cellprep train dn --init`"
+                f"{', '.join(self.places)}: a dn alone cannot predict instances, so the effect of fine-tuning would "
+                "be unknown: give the weights of a wtn, too, or use `cellprep train dn --init`"
             )
         if len(self._parts) < len(self.bundle.parts):
-            raise UsageError(f"{', '.join(self.places)} hold several networks of a kind: fine-tune one of each")
+            raise UsageError(
+                f"{', '.join(self.places)} contain several networks of the same kind: fine-tune one of each"
+            )
         self.only: list[str] = recorded["only"]
         self.networks = [name for name in NETWORKS if name in self._parts and (not self.only or name in self.only)]
         if missing := [name for name in self.only if name not in self._parts]:
-            raise UsageError(f"{', '.join(self.places)} hold no {missing[0]}: they hold {', '.join(self._parts)}")
+            raise UsageError(f"{', '.join(self.places)} contain no {missing[0]}, only {', '.join(self._parts)}")
 
     def begin(self, writes: bool) -> None:
-        """Find out whether all networks can be trained, and record what they begin with.
+        """Check that all networks can be trained, and record their initial weights.
 
         Raises
         ------
@@ -335,7 +338,7 @@ class _Tuning:
             begin_series(self.out, FINE_TUNING, recorded, val_ids, origin=origins, store=str(self.store.path))
 
     def take_up(self) -> None:
-        """Find out whether the weights are those that were begun with.
+        """Check that the initial weights are the same as at the start.
 
         Raises
         ------
@@ -347,7 +350,7 @@ class _Tuning:
             for origin in find_origins(self.options(name)):
                 if origin.to_dict() not in before:
                     raise UsageError(
-                        f"{origin} is another one than {self.out} began with: begin again in another folder"
+                        f"{origin} has changed since {self.out} was started: start again in another folder"
                     )
 
     def _images(self) -> int:
@@ -361,23 +364,23 @@ class _Tuning:
             own["mask"] = part.mask
         if "background_cell" in kind.options:
             own["background_cell"] = part.recipe.background_cell
-        # A semantic network may begin to learn classes; of others that saw none, each cell keeps its vectors.
+        # A semantic network may start to learn classes; for other networks without classes, cells keep their vectors.
         begins = bool(own.pop("classes", False)) and kind.tells_classes
         if begins or part.settings.classes:
             own["classes"] = True
         return options_in(self.out, network, own, self.free)
 
     def _place_of(self, network: str) -> str:
-        """Return the place that holds the weights of a network: as it was named, if it is a single file."""
+        """Return the path of a network's weights: as it was given, if it is a single file."""
         for place in self.places:
             files = find_weights(place)
             for file in files:
                 if network in [part.settings.name for part in load_all_weights(file)]:
                     return place if len(files) == 1 else str(file)
-        raise AssertionError(network)  # of which the bundle has weights
+        raise AssertionError(network)  # the bundle has its weights
 
     def tuned(self) -> Bundle:
-        """Return the bundle with the weights that were trained, decoded as before."""
+        """Return the bundle with the trained weights and the same decoding as before."""
         parts: list[Weights] = [
             load_weights(self.out / name) if name in self.networks else part for name, part in self._parts.items()
         ]
@@ -395,7 +398,7 @@ def _report(
     tuning: _Tuning, trained: list[TrainReport], place: Path, before: _Scored, after: _Scored
 ) -> FinetuneReport:
     scores = [_scores(report) for report, _ in (before, after)]
-    common = [image_id for image_id in scores[0] if image_id in scores[1]]  # those that failed are in neither score
+    common = [image_id for image_id in scores[0] if image_id in scores[1]]  # without images that failed on one side
     before_all, after_all = (
         summarise([found[image_id] for image_id in common]) if common else None for found in scores
     )
@@ -428,16 +431,16 @@ def _scores(report: EvaluationReport | None) -> dict[str, ImageScore]:
 
 
 def _unknown(held_out: int) -> list[str]:
-    """Say what scores of so few images do not tell."""
+    """Return lines on the limits of scores of few images."""
     if held_out == 0:
         return [
-            "no image is held out: the scores are those of the images that were trained on, and how other images fare "
-            "is not known; annotate one more"
+            "no image is held out: the scores are those of the training images, and the effect on other images is "
+            "unknown; annotate one more image"
         ]
     if held_out <= _FEW:
         return [
-            f"with {count(held_out, 'image')} held out, it is not known whether others gain as much: hold out more by "
-            "--val-fraction or --val-ids, or use --folds"
+            f"with only {count(held_out, 'image')} held out, the effect on other images is uncertain: hold out more "
+            "with --val-fraction or --val-ids, or use --folds"
         ]
     return []
 
@@ -445,7 +448,7 @@ def _unknown(held_out: int) -> list[str]:
 def _by_true_masks(tuning: _Tuning) -> list[str]:
     if tuning.bundle.semseg:
         return []
-    return [f"{', '.join(tuning.places)} hold no semseg: before and after, the true masks told where cells are"]
+    return [f"{', '.join(tuning.places)} contain no semseg: the true masks were used for both scores"]
 
 
 def _named(weights: Any) -> list[str]:

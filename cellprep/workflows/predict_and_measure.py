@@ -1,4 +1,4 @@
-"""Prediction, and measures of the predicted cells in the same go."""
+"""Prediction and measurement of the predicted cells in one step."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -21,28 +21,30 @@ _FORMAT = "label-tiff"
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPrediction:
-    """What became of a prediction, and of the measures of its cells.
+    """The outcome of a prediction and of the measurement of its cells.
 
     Attributes
     ----------
     prediction
-        What became of every image.
+        The outcome for every image.
     measures
-        What was measured; None if no cells were predicted that could be.
+        The report of the measurement; None if there were no predicted cells to measure.
     """
 
     prediction: PredictionReport
     measures: MeasureReport | None
 
     def notes(self) -> list[str]:
-        """Say what was done."""
+        """Return lines on what was done."""
         return [*self.prediction.notes(), *(self.measures.notes() if self.measures else [])]
 
     def errors(self) -> list[str]:
-        """Say what failed; nothing if all is well."""
+        """Return lines on failures, if there are any."""
         lines = self.prediction.errors()
         if self.prediction.vectors:
-            lines.append("error: no cells were measured: a dn alone tells vectors; give the weights of a wtn, too")
+            lines.append(
+                "error: no cells were measured, as a dn alone predicts only vectors: give the weights of a wtn, too"
+            )
         return [*lines, *(self.measures.errors() if self.measures else [])]
 
 
@@ -62,22 +64,22 @@ def predict_and_measure(
     Parameters
     ----------
     images, out, weights, outputs, options, **places
-        As `cellprep.learn.predict` takes them; label images must be among what is written.
+        As in `cellprep.learn.predict`; the output formats must include label images.
     table
-        The table to write, as `cellprep.measure_to_file` does.
+        The table to write, as in `cellprep.measure_to_file`.
     measures
         What to measure, and how.
 
     Raises
     ------
     UsageError
-        If no label images are written, or as both functions raise it.
+        If no label images are written, or for the reasons of both functions.
     CellprepError
-        As both functions raise it.
+        For the reasons of both functions.
     """
     outputs, options = outputs or OutputOptions(), options or PredictionOptions()
     if _FORMAT not in outputs.to:
-        raise UsageError(f"cells are measured in label images: let {_FORMAT} be among what is written (--to)")
+        raise UsageError(f"cells are measured in label images: add {_FORMAT} to the output formats (--to)")
     table = local_path(table, "table")
     check_table(table)
     report = predict(images, out, weights, outputs=outputs, options=options, **places)

@@ -1,4 +1,4 @@
-"""Trainings of several networks, one after the other, in one folder; and the scores of what they learnt."""
+"""Successive trainings of several networks in one folder, and the scores of the results."""
 
 import json
 import shutil
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 
 def lasting(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that the result depends on, as JSON has them."""
+    """Return the settings that affect the result, as in JSON."""
     return {name: as_json(value) for name, value in settings.items() if name not in MAY_CHANGE}
 
 
 def changeable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a run may change when it goes on."""
+    """Return the settings that a resumed run may change."""
     return {name: value for name, value in settings.items() if name in MAY_CHANGE}
 
 
 def begin_series(out: Path, name: str, recorded: Mapping[str, Any], val_ids: Sequence[str], **others: Any) -> None:
-    """Make the folder of the runs, and record what they are.
+    """Make the folder of the runs, and record their options.
 
     Raises
     ------
     UsageError
-        If something is there already.
+        If the folder already has content.
     OutputError
         If it cannot be written.
     """
@@ -53,20 +53,20 @@ def begin_series(out: Path, name: str, recorded: Mapping[str, Any], val_ids: Seq
 
 
 def take_up_series(out: Path, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of before, as JSON has them; those given now must be the same.
+    """Return the recorded options, as in JSON; the given options must not differ.
 
     Raises
     ------
     UsageError
-        If there are no such runs, or they differ.
+        If there are no such runs, or their options differ.
     WeightsError
-        If their file is damaged.
+        If the file of options is damaged.
     """
     recorded = recorded_options(out, name)
     del recorded["network"]
     if different := [name for name, value in lasting(settings).items() if recorded.get(name) != value]:
         names = ", ".join(name.replace("_", " ") for name in different)
-        raise UsageError(f"the run in {out} differs in {names}: leave these out to go on with it")
+        raise UsageError(f"the run in {out} has different values of {names}: leave these options out to resume it")
     return recorded
 
 
@@ -76,7 +76,7 @@ def validation_images(out: Path) -> list[str]:
 
 
 def recorded_origin(out: Path) -> list[dict[str, Any]]:
-    """Return which weights the networks of a folder began with."""
+    """Return the initial weights of the networks of a folder."""
     return _recorded(out, "origin")
 
 
@@ -85,16 +85,16 @@ def _recorded(out: Path, name: str) -> list[Any]:
         found = msgspec.json.decode((out / SETTINGS).read_bytes())[name]
         return msgspec.convert(found, list[Any])
     except (OSError, msgspec.MsgspecError, KeyError, TypeError) as error:
-        raise WeightsError(f"{out / SETTINGS} is damaged: begin again in another folder") from error
+        raise WeightsError(f"{out / SETTINGS} is damaged: start again in another folder") from error
 
 
 def options_in(out: Path, network: str, own: Mapping[str, Any], free: Mapping[str, Any]) -> TrainOptions:
-    """Return the options of one network of several: those that it was begun with, else its own.
+    """Return the options of one of several networks: those of its existing run, or by default its own.
 
     Raises
     ------
     UsageError
-        If they are not possible.
+        If they are invalid.
     """
     run = out / network
     if (run / SETTINGS).exists():
@@ -102,14 +102,14 @@ def options_in(out: Path, network: str, own: Mapping[str, Any], free: Mapping[st
     try:
         options = options_from({"network": network, "out": str(run), **own})
     except msgspec.MsgspecError as error:
-        raise UsageError(f"an option has a value of another kind than it should have: {error}") from error
+        raise UsageError(f"an option has a value of the wrong type: {error}") from error
     return replace(options, **free)
 
 
 def score(
     store: Store, bundle: Bundle, image_ids: Iterable[str], predicted: Path, free: Mapping[str, Any], **outputs: Any
 ) -> tuple[EvaluationReport | None, list[str]]:
-    """Predict images, anew if an interrupted run left predictions; return scores if there are any, and problems."""
+    """Predict images, replacing those of an interrupted run; return the scores, if any, and the problems."""
     shutil.rmtree(predicted, ignore_errors=True)
     quiet, device = bool(free.get("quiet")), free.get("device", "auto")
     prediction = predict(
@@ -123,12 +123,12 @@ def score(
 
 
 def notes_on_data(trained: Iterable[TrainReport]) -> list[str]:
-    """Return what is to be told of the data of each training."""
+    """Return the notes on the data of each training."""
     return [f"{run.out.name}: {line}" for run in trained for line in run.notes_on_data()]
 
 
 def all_metrics(trained: Iterable[TrainReport]) -> "DataFrame":
-    """Return a table with a row per epoch of each ``network``, as `cellprep.read_metrics` reads it."""
+    """Return a table with a row per epoch of each ``network``, as from `cellprep.read_metrics`."""
     from pandas import concat
 
     tables = {run.out.name: run.to_dataframe() for run in trained}

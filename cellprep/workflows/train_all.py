@@ -1,4 +1,4 @@
-"""All networks one after the other: from a store to a bundle, with its scores on the validation images."""
+"""Training of all networks, one after the other: from a store to a bundle with scores on the validation images."""
 
 import shlex
 from collections.abc import Mapping
@@ -37,10 +37,10 @@ from cellprep.workflows.series import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-# A network that starts from others that are trained takes one epoch for so many of theirs.
+# A network that starts from trained networks takes one epoch for this many of theirs.
 _FEWER = 5
 
-# Options that it does not have, as these decide them.
+# Options that it does not have, as the trained networks determine them.
 _DECIDED = ("encoder", "max_lr")
 
 
@@ -51,19 +51,19 @@ class AllReport:
     Attributes
     ----------
     out
-        The folder of the runs, one for each network, named by it.
+        The folder with a run for each network, which has its name.
     trained
-        What came of each.
+        The report of each training.
     bundle
         The file with all weights.
     scores
-        Scores of its predictions on the validation images, as `cellprep.evaluate` has them.
+        Scores of the bundle's predictions on the validation images, as from `cellprep.evaluate`.
     problems
-        What failed in predicting and scoring the validation images.
+        Failures of predicting and scoring the validation images.
     tells
-        Whether this process is to tell of it: the first of several.
+        Whether this process reports the result: only the first of several processes does.
     data
-        The option that names the store, for the command that comes next.
+        The option with the store, for the next command.
     """
 
     out: Path
@@ -80,15 +80,15 @@ class AllReport:
         return f"<AllReport {self.out}: {count(len(self.trained), 'network')}{score}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of it: a table of what is told."""
+        """Return a table of the notes for notebooks."""
         return notebook_html("AllReport", [(str(self.out), [*self.notes(), *self.problems])])
 
     def to_dataframe(self) -> "DataFrame":
-        """Return a table with a row per epoch of each ``network``, as `cellprep.read_metrics` reads it."""
+        """Return a table with a row per epoch of each ``network``, as from `cellprep.read_metrics`."""
         return all_metrics(self.trained)
 
     def notes(self) -> list[str]:
-        """Return what is to be told."""
+        """Return lines on the result."""
         if not self.tells:
             return []
         lines = notes_on_data(self.trained)
@@ -104,37 +104,38 @@ class AllReport:
         ]
 
     def errors(self) -> list[str]:
-        """Return what failed after the trainings; one that fails raises."""
+        """Return lines on failures after the trainings; failures of trainings are raised."""
         return self.problems
 
 
 @takes(TrainOptions, but=("network",))
 def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool = False, **settings: Any) -> AllReport:
-    """Train ``semseg``, ``dn``, ``wtn``, and from these ``wn``; bundle them, and score the validation images.
+    """Train ``semseg``, ``dn``, ``wtn``, and from the last two ``wn``; bundle them, and score the validation images.
 
-    All that is finished is left alone if it is resumed, and what was interrupted goes on.
+    A resumed run leaves finished networks unchanged, and continues the others.
 
     Parameters
     ----------
     store
         A store with images, or its path.
     out
-        Folder of the runs; ``runs/all``, or with a number behind it, unless given. If it is resumed, the newest one.
+        Folder of the runs; by default ``runs/all``, with a number appended if it exists, or the latest such folder to
+        resume.
     resume
-        Whether to go on with what is there.
+        Whether to resume an existing run.
     **settings
-        Options of `TrainOptions`, which hold for every network that has them, but ``classes`` for ``semseg`` alone. The
-        WN is trained on from the DN and the WTN, at a rate of 1e-4 and for a fifth of the epochs.
+        Options of `TrainOptions`, which apply to every network that has them; ``classes`` applies only to ``semseg``.
+        The WN starts from the DN and the WTN, and is trained at a rate of 1e-4 for a fifth of the epochs.
 
     Raises
     ------
     UsageError, WeightsError, TrainingError, OutputError
-        As `cellprep.learn.train`.
+        As in `cellprep.learn.train`.
     """
     if settings.get("fold") in (ALL, ALL_FOLDS):
-        raise UsageError("--fold all trains one kind of network: name it instead of all")
+        raise UsageError("--fold all trains only one kind of network: name it instead of all")
     if settings.get("init"):
-        raise UsageError("--init gives first weights to one network: name it instead of all")
+        raise UsageError("--init gives initial weights to only one network: name it instead of all")
     store, settings = as_store(store), taken(unfolded(TrainOptions), settings)
     machine = choose_machine(settings.get("device", "auto"), settings.get("precision") or "auto")
     with joined(machine.device) as here:
@@ -156,16 +157,16 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
 
 
 def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -> dict[str, Any]:
-    """Record the options that the result depends on, as JSON has them, if all networks can be trained by them."""
+    """Record the options that affect the result, as in JSON, after checking that they suit all networks."""
     recorded = lasting(settings)
     for network in NETWORKS:
         _options(network, out, recorded, {})
-    strictest = max(NETWORKS, key=lambda name: len(NETWORKS[name].options))  # what fits it, fits the others
+    strictest = max(NETWORKS, key=lambda name: len(NETWORKS[name].options))  # options that suit it also suit the others
     options = _options(strictest, out, recorded, {})
     _, val_ids, together = choose_and_check(store, options)
     if recorded.get("classes"):
         choose_and_check(store, _options(SEMANTIC, out, recorded, {}))
-    if options.encoder:  # else a file that does not fit would be found after hours
+    if options.encoder:  # otherwise an unsuitable file would be found after hours
         first_network(options, [], together.channels, together.recipe.levels)
     if writes:
         begin_series(out, ALL, recorded, val_ids, store=str(store.path))
@@ -173,12 +174,12 @@ def _begin(store: Store, out: Path, settings: Mapping[str, Any], writes: bool) -
 
 
 def _options(network: str, out: Path, recorded: Mapping[str, Any], free: Mapping[str, Any]) -> TrainOptions:
-    """Return the options of one network: its own if it was begun already, and else those of all that it has."""
+    """Return the options of one network: those of its existing run, or by default the common options that it has."""
     kind = NETWORKS[network]
     absent = {*OF_SOME}.difference(kind.options).union(_DECIDED if kind.parts else ())
     absent |= (
         set() if kind.tells_classes else {"classes"}
-    )  # vectors learned with true classes suffer from predicted ones
+    )  # vectors learned with true classes are worse with predicted classes
     own = {name: value for name, value in recorded.items() if name not in absent}
     if recorded.get("encoder") and not own.get("arch"):
         own["arch"] = "published"

@@ -1,4 +1,4 @@
-"""A network for each fold, trained on all others: their mean predicts better than one of them."""
+"""Training of a network for each fold, on all other folds; the mean of these networks predicts better than each."""
 
 import shlex
 from collections.abc import Mapping
@@ -32,9 +32,9 @@ class FoldsReport:
     out
         The folder of the runs, one for each fold: ``fold-0``, ``fold-1``, ...
     trained
-        What came of each.
+        The report of each training.
     tells
-        Whether this process is to tell of it: the first of several.
+        Whether this process reports the result: only the first of several processes does.
     """
 
     out: Path
@@ -45,7 +45,7 @@ class FoldsReport:
         return f"<FoldsReport {self.out}: {count(len(self.trained), 'fold')}; validation loss {self.loss:.4f}>"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of it: a table of what is told."""
+        """Return a table of the notes for notebooks."""
         return notebook_html("FoldsReport", [(str(self.out), self.notes())])
 
     @property
@@ -54,25 +54,25 @@ class FoldsReport:
         return sum(run.best["val_loss"] for run in self.trained) / len(self.trained)
 
     def to_dataframe(self) -> "DataFrame":
-        """Return a table with a row per epoch of each ``fold``, as `cellprep.read_metrics` reads it."""
+        """Return a table with a row per epoch of each ``fold``, as from `cellprep.read_metrics`."""
         from pandas import concat
 
         tables = {run.out.name: run.to_dataframe() for run in self.trained}
         return concat(tables, names=["fold"]).reset_index(level="fold").reset_index(drop=True)
 
     def notes(self) -> list[str]:
-        """Return what is to be told."""
+        """Return lines on the result."""
         if not self.tells:
             return []
         best = [f"{run.out.name}: validation loss {run.best['val_loss']:.4f}" for run in self.trained]
         return [
             *best,
             f"{self.out}: {count(len(self.trained), 'fold')}, validation loss {self.loss:.4f} on average",
-            f"where weights are asked for, {shlex.quote(str(self.out))} stands for all of them",
+            f"to use the weights of all folds, give {shlex.quote(str(self.out))}",
         ]
 
     def errors(self) -> list[str]:
-        """Return what failed: nothing, as a training that fails raises."""
+        """Return an empty list, as failures are raised."""
         return []
 
 
@@ -82,34 +82,34 @@ def train_folds(
 ) -> FoldsReport:
     """Train a network for each fold, validated on it and trained on all others.
 
-    All that is finished is left alone if it is resumed, and what was interrupted goes on.
+    A resumed run leaves finished networks unchanged, and continues the others.
 
     Parameters
     ----------
     store
         A store, or its path.
     network
-        The network.
+        The name of the network.
     out
-        Folder of the runs; ``runs/NETWORK-folds``, or with a number behind it, unless given.
+        Folder of the runs; by default ``runs/NETWORK-folds``, with a number appended if it exists.
     resume
-        Whether to go on with what is in `out`.
+        Whether to resume the runs in `out`.
     **settings
-        Options of `TrainOptions`, among them ``folds``.
+        Options of `TrainOptions`, including ``folds``.
 
     Raises
     ------
     UsageError, SourceError, WeightsError, TrainingError, OutputError
-        As `cellprep.learn.train`.
+        As in `cellprep.learn.train`.
     """
     find_kind(network)
     store, settings = as_store(store), taken(unfolded(TrainOptions), settings)
     if resume and out is None:
-        raise UsageError("--resume of all folds needs the folder of their runs: give --out")
+        raise UsageError("to resume the runs of all folds, give their folder: --out")
     folder = free_name(RUNS / f"{network}-folds") if out is None else local_path(out)
     folds = settings.get("folds")
     if folds is None:
-        raise UsageError("to train a network for each fold, give --folds, the file that `cellprep split` wrote")
+        raise UsageError("to train a network for each fold, give --folds, the file written by `cellprep split`")
     numbers = sorted(set(read_folds(folds)[0].values()))
     trained = [_train(store, network, folder / f"fold-{fold}", fold, settings, resume=resume) for fold in numbers]
     return FoldsReport(folder, trained, trained[0].tells)
@@ -118,7 +118,7 @@ def train_folds(
 def _train(
     store: StoreLike, network: str, run: Path, fold: int, settings: Mapping[str, Any], *, resume: bool
 ) -> TrainReport:
-    """Train on all folds but one, or go on with that, by the options that it has already."""
+    """Train on all folds except one, or resume that training with its own options."""
     if not resume or not (run / SETTINGS).exists():
         return train(store, network, out=run, **{**settings, "fold": fold})
     free = {name: value for name, value in settings.items() if name in MAY_CHANGE}

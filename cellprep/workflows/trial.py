@@ -1,4 +1,4 @@
-"""The trial of many ways of decoding on images whose cells are known: resumable, with maps kept on the disk."""
+"""Trial of many decoding candidates on images with known cells: resumable, with predicted maps on disk."""
 
 import csv
 import hashlib
@@ -33,14 +33,14 @@ from cellprep.system.progress import progress_bar
 
 TABLE = "tuning.csv"
 COLUMNS = ("kaggle_map", "ap50", "ap75", "pq", "aji")
-Given = Mapping[str, tuple[InputImage, ImageRecord]]  # by id the image, and what is known of its cells
+Given = Mapping[str, tuple[InputImage, ImageRecord]]  # by id, the image and its annotations
 
 _MAPS = ".maps-"
-_PROGRESS = "tuning.jsonl"  # a line for each image that was scored, after one that says of what
+_PROGRESS = "tuning.jsonl"  # a line for each scored image, after one that identifies the tuning
 
 
 def describe(decoding: Decoding) -> str:
-    """Say how maps are decoded.
+    """Describe how maps are decoded.
 
     Examples
     --------
@@ -53,17 +53,17 @@ def describe(decoding: Decoding) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An image whose maps, at the scale that the networks saw, are decoded in many ways."""
+    """An image whose maps, at the scale of the networks' input, are decoded by many candidates."""
 
     image_id: str
     maps: Path
-    scale: Scale | None  # at which networks saw it, if it is not its own
+    scale: Scale | None  # of the networks' input, if it differs from the image's
     truth: ImageRecord
     decodings: tuple[Decoding, ...]
 
 
 def score_all(task: Task) -> list[ImageScore]:
-    """Return the score of each way of decoding."""
+    """Return the score of each candidate."""
     truth = task.truth.load()
 
     def score(maps: PredictedMaps, labels: Any) -> ImageScore:
@@ -73,7 +73,7 @@ def score_all(task: Task) -> list[ImageScore]:
 
 
 def score_each_class(task: Task) -> list[Mapping[str, ImageScore]]:
-    """Return the scores of each way of decoding by class, of the classes that either side has."""
+    """Return the scores of each candidate by class, for the classes that either side has."""
     truth = task.truth.load()
 
     def score(maps: PredictedMaps, labels: Any) -> Mapping[str, ImageScore]:
@@ -85,7 +85,7 @@ def score_each_class(task: Task) -> list[Mapping[str, ImageScore]]:
 
 
 def score_together(task: Task) -> list[Mapping[str, ImageScore]]:
-    """Return what `score_each_class` does, of ways of decoding that have classes themselves."""
+    """Return the same as `score_each_class`, for candidates with their own decoding of each class."""
     maps, truth = _load(task.maps), task.truth.load()
     return [_score_classes(task, find_typed_instances(maps, decoding), truth) for decoding in task.decodings]
 
@@ -96,13 +96,13 @@ def _score_classes(task: Task, found: Instances, truth: Any) -> Mapping[str, Ima
 
 
 def _decoded(task: Task, score: Callable[[PredictedMaps, Any], Any]) -> list[Any]:
-    """Return the score of each way of decoding; those that differ in the least area alone decode once."""
+    """Return the score of each candidate; candidates that differ only in the minimum area share one decoding."""
     maps = _load(task.maps)
     found: dict[int, Any] = {}
     numbered = sorted(enumerate(task.decodings), key=lambda pair: (*_decoder_of(pair[1]), pair[1].min_area))
     for _, group in groupby(numbered, key=lambda pair: _decoder_of(pair[1])):
         labels = None
-        for place, decoding in group:  # by ascending least area: what is left out stays out
+        for place, decoding in group:  # by ascending minimum area: removed cells stay removed
             labels = decode_maps(maps, decoding) if labels is None else labels
             leave_out_small(labels, decoding.min_area)
             found[place] = score(maps, labels)
@@ -126,20 +126,20 @@ def _load(path: Path) -> PredictedMaps:
 
 
 class Trial:
-    """The scores of images by ways of decoding: computed, or read where an interrupted run left them.
+    """The scores of images by candidate: computed, or read from an interrupted run.
 
     Parameters
     ----------
     bundle
         The weights.
     options
-        What is tried.
+        The options of tuning.
     images
         The images.
     out
         Folder to write.
     every
-        The ways of decoding.
+        The candidates.
     by_class
         Whether there is a score for each class.
     """
@@ -157,15 +157,15 @@ class Trial:
         self.every, self.by_class = every, by_class
         self._bundle, self._options, self._images, self._folder = bundle, options, images, out
         self._path = out / _PROGRESS
-        self._known: dict[str, dict[int, Any]] = {name: {} for name in images}  # by place of the candidate
+        self._known: dict[str, dict[int, Any]] = {name: {} for name in images}  # by index of the candidate
         self._maps: dict[str, tuple[Path, Scale | None]] = {}
         self._store: Path | None = None
 
     @contextmanager
     def begun(self) -> Iterator["Trial"]:
-        """Take up what is in the folder, or make it; maps are in it until the end."""
+        """Continue in the folder, or create it; it contains maps until the end."""
         self._begin()
-        for left in self._folder.glob(f"{_MAPS}*"):  # by a run that was killed
+        for left in self._folder.glob(f"{_MAPS}*"):  # left by a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         self._store = Path(tempfile.mkdtemp(prefix=_MAPS, dir=self._folder))
         try:
@@ -180,9 +180,9 @@ class Trial:
             told = list(map(_read, lines))
             if not told or told[0] != first:
                 raise UsageError(
-                    f"{self._folder} is a tuning of other weights, images or options: choose another folder (--out)"
+                    f"{self._folder} is a tuning with other weights, images or options: choose another folder (--out)"
                 )
-            for line in filter(None, told[1:]):  # of what cannot be read, scores are computed again
+            for line in filter(None, told[1:]):  # scores of unreadable lines are computed again
                 self._known[line["image"]] |= dict(zip(line["places"], map(_told, line["scores"]), strict=True))
             if cut:
                 self._path.write_bytes(b"".join(line + b"\n" for line in lines))
@@ -193,7 +193,7 @@ class Trial:
         write_whole(self._path, json.dumps(first) + "\n")
 
     def scores(self, places: Sequence[int], image_ids: Sequence[str]) -> tuple[dict[str, list[Any]], dict[str, str]]:
-        """Return per image the scores of some candidates, and what is wrong with those that fail."""
+        """Return the scores of some candidates by image, and the problems of failed images."""
         wanted = {name: [at for at in places if at not in self._known[name]] for name in image_ids}
         wanted = {name: missing for name, missing in wanted.items() if missing}
         score = score_each_class if self.by_class else score_all
@@ -211,7 +211,7 @@ class Trial:
         return {name: [self._known[name][at] for at in places] for name in image_ids if name not in failed}, failed
 
     def together(self, decodings: Sequence[Decoding], image_ids: Sequence[str]) -> list[list[Mapping[str, ImageScore]]]:
-        """Return per way of decoding, which has classes itself, the scores by class of each image."""
+        """Return each image's scores by class, for each candidate with its own decoding of each class."""
         outcomes, _ = self._scored(score_together, dict.fromkeys(image_ids, decodings))
         found = {task.image_id: scores for task, scores in outcomes if not isinstance(scores, Failed)}
         return [[found[name][at] for name in image_ids if name in found] for at in range(len(decodings))]
@@ -219,7 +219,7 @@ class Trial:
     def _scored(
         self, score: Callable[[Task], Any], wanted: Mapping[str, Sequence[Decoding]]
     ) -> tuple[Iterator[tuple[Task, Any]], dict[str, str]]:
-        """Return the outcomes of images, as they come, and what is wrong with those that cannot be predicted."""
+        """Return the outcomes of images as they are ready, and the problems of images that cannot be predicted."""
         failed = self._predict([name for name in wanted if name not in self._maps])
         tasks = [
             Task(name, *self._maps[name], self._images[name][1], tuple(decodings))
@@ -230,11 +230,11 @@ class Trial:
         return run_tasks(score, tasks, done="decoded", jobs=jobs, total=len(tasks), quiet=quiet), failed
 
     def known(self, at: int) -> list[Any]:
-        """Return the scores of a candidate, of all images on which it was tried."""
+        """Return the scores of a candidate for all images on which it was tried."""
         return [known[at] for known in self._known.values() if at in known]
 
     def write_table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Write the table of all that was tried."""
+        """Write the table of all candidates."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*columns, *COLUMNS])
@@ -242,7 +242,7 @@ class Trial:
         write_whole(self._folder / TABLE, text.getvalue())
 
     def _predict(self, image_ids: Sequence[str]) -> dict[str, str]:
-        """Predict the maps of images, at the scale of the weights; return what is wrong with those that fail."""
+        """Predict the maps of images, at the scale of the weights; return the problems of failed images."""
         failed: dict[str, str] = {}
         if not image_ids:
             return failed
@@ -258,13 +258,13 @@ class Trial:
                     path = self._store / f"{len(self._maps)}.npz"
                     _save(path, predictor.look(pixels, None, scale))
                     self._maps[name] = path, scale
-                except Exception as error:  # noqa: BLE001 - whatever happens to one image, the others are tuned on
+                except Exception as error:  # noqa: BLE001 - one failed image does not stop the others
                     failed[name] = Failed.of(error).problem
                 bar.update()
         return failed
 
     def _digest(self) -> str:
-        """Return a SHA-256, in hex, of all that scores follow from."""
+        """Return a SHA-256, in hex, of everything that determines the scores."""
         found = hashlib.sha256()
         for part in self._bundle.parts:
             for name, tensor in sorted(part.network.state_dict().items()):
@@ -287,7 +287,7 @@ def values_of(scores: Sequence[ImageScore]) -> dict[str, float]:
 
 
 def _read(line: bytes) -> dict[str, Any]:
-    """Return what a line says; nothing if it was cut."""
+    """Return the content of a line; empty if it was truncated."""
     try:
         told: Any = json.loads(line)
     except ValueError:
@@ -296,14 +296,14 @@ def _read(line: bytes) -> dict[str, Any]:
 
 
 def _tell(score: ImageScore | Mapping[str, ImageScore]) -> dict[str, Any]:
-    """Return a score as JSON has it; a label image's instances have no scores of their own, for COCO's AP."""
+    """Return a score for JSON, without the detections of COCO's AP, as instances of a label image have no scores."""
     if isinstance(score, Mapping):
         return {"by_class": {name: _tell(one) for name, one in score.items()}}
     return {name: value for name, value in asdict(score).items() if name != "detections"}
 
 
 def _told(values: Mapping[str, Any]) -> Any:
-    """Return the score that `_tell` gave this of."""
+    """Return the score from the result of `_tell`."""
     if "by_class" in values:
         return {name: _told(one) for name, one in values["by_class"].items()}
     parts: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Tuning: how maps are decoded best, found on images whose cells are known."""
+"""Tuning: search for the best decoding of maps on images with known cells."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,31 +25,31 @@ from cellprep.text.wording import count
 from cellprep.workflows.trial import COLUMNS, TABLE, Trial, describe, values_of
 from cellprep.workflows.tune_classes import ClassTuneReport, tune_classes
 
-_SHOWN = 10  # rows of the table that is printed
+_SHOWN = 10  # rows of the printed table
 
 
 @dataclass(frozen=True)
 class TuneReport(Report):
-    """What tuning found.
+    """The result of tuning.
 
     Attributes
     ----------
     out
-        Folder of the weights, and of the table of all that was tried.
+        Folder of the weights, and of the table of all candidates.
     score
-        What was made as large as possible.
+        The score that was maximised.
     decoding
-        How the weights decode from now on.
+        The decoding that the weights have now.
     choice
-        The best candidate, its score, and that of the weights before.
+        The best candidate, its score, and the previous score of the weights.
     tried
-        Ways of decoding that were tried on all images, the best first, with their scores.
+        Candidates that were tried on all images, best first, with their scores.
     images
         Number of images.
     candidates
-        Number of ways of decoding that were tried.
+        Number of candidates.
     failures
-        Per image that was left out what is wrong with it.
+        The problem of each image that was left out.
     """
 
     out: Path
@@ -63,11 +63,11 @@ class TuneReport(Report):
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Per way of decoding that was tried on all images its scores."""
+        """The scores of each candidate that was tried on all images."""
         return [{"decoding": describe(decoding), **scores} for decoding, scores in self.tried]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything for JSON."""
         return {
             "score": self.score,
             "before": self.choice.before,
@@ -82,7 +82,7 @@ class TuneReport(Report):
         }
 
     def table(self) -> list[str]:
-        """Lay out the best ways of decoding."""
+        """Return a table of the best candidates."""
         rows = [
             [describe(decoding), *(f"{scores[name]:.3f}" for name in COLUMNS)]
             for decoding, scores in self.tried[:_SHOWN]
@@ -90,25 +90,25 @@ class TuneReport(Report):
         return text_table(["decoding", *COLUMNS], rows)
 
     def notes(self) -> list[str]:
-        """Return what was found, and what it is worth."""
+        """Return lines on the result and its value."""
         choice = self.choice
-        checked = "" if choice.checked is None else f"; on images that the choice did not see {choice.checked:.3f}"
+        checked = "" if choice.checked is None else f"; on images not used for the choice {choice.checked:.3f}"
         lines = [
-            f"{count(self.candidates, 'way')} of decoding tried on {count(self.images, 'image')}",
+            f"{count(self.candidates, 'decoding')} tried on {count(self.images, 'image')}",
             f"{self.score} before {choice.before:.3f}, best {choice.score:.3f}{checked}",
         ]
         if choice.is_gain:
             lines.append(f"chosen: {describe(self.decoding)}")
         else:
-            where = " on images that the choice did not see" if choice.place else ""
-            lines.append(f"kept: {describe(self.decoding)}, as nothing is better{where}")
-        return [*lines, f"weights: {self.out / BUNDLE}", f"all that was tried: {self.out / TABLE}"]
+            where = " on images not used for the choice" if choice.place else ""
+            lines.append(f"kept: {describe(self.decoding)}, as no candidate is better{where}")
+        return [*lines, f"weights: {self.out / BUNDLE}", f"all candidates: {self.out / TABLE}"]
 
     def _tried(self) -> int:
         return self.images + len(self.failures)
 
     def _aftermath(self) -> str:
-        return ", and count in no score"
+        return ", and were not scored"
 
 
 @takes(TuneOptions)
@@ -119,32 +119,32 @@ def tune(
     options: TuneOptions | None = None,
     **keywords: Any,
 ) -> TuneReport | ClassTuneReport:
-    """Find the decoder, and the values of its options, that bring back the cells of a store best.
+    """Find the decoder and the values of its options that recover the cells of a store best.
 
-    Maps are predicted once. Many ways of decoding are tried on few images, the best third of them on three times as
-    many, and so on. The weights are written with the best one, unless it is no better on images that the choice did not
-    see. The same call goes on where it was interrupted. With ``by_class=True`` the best way is found for each class of
-    cells, by the scores of its cells alone.
+    Maps are predicted once. Many candidates are tried on a few images, the best third of them on three times as many
+    images, and so on. The weights are written with the best candidate if it is also better on images that were not used
+    for the choice. Repeat the call to resume an interrupted tuning. With ``by_class=True``, the best decoding is found
+    for each class, by the scores of its cells only.
 
     Parameters
     ----------
     store
         A store with images, or its path.
     out
-        Folder to write: the weights, and tables of all that was tried.
+        Folder to write: the weights, and tables of all candidates.
     weights
-        As `cellprep.learn.predict` takes them, with a semseg. Of trainings, the images that they were validated on are
-        taken; else all of the store.
+        Weights as in `cellprep.learn.predict`, with a semseg. The images are the validation images of trainings, or for
+        other weights all images of the store.
     options
-        What is tried.
+        Options of tuning.
     **keywords
         The fields of `TuneOptions` by name.
 
     Raises
     ------
     UsageError
-        If the weights tell no instances, or no classes where these are asked for, there are no images, or `out` holds
-        something else.
+        If the weights cannot predict instances, or the requested classes, if there are no images, or if `out` has other
+        content.
     WeightsError, StoreError, OutputError
         If weights or the store cannot be read, or `out` cannot be written.
     """
@@ -201,16 +201,16 @@ def _tune(
 def _given(
     store: Store, weights: Bundle | Path | str | Iterable[Path | str], only: Sequence[str]
 ) -> tuple[Bundle, dict[str, tuple[InputImage, ImageRecord]], dict[str, str]]:
-    """Return the weights, the images with what is known of their cells, and what is wrong with other images."""
+    """Return the weights, the images with their annotations, and the problems of other images."""
     places = [] if isinstance(weights, Bundle) else [weights] if isinstance(weights, (str, Path)) else [*weights]
     bundle = weights if isinstance(weights, Bundle) else load_bundle(places)
     if not bundle.tells_instances or bundle.semseg is None:
         raise UsageError(
-            "tuning needs weights that find cells by themselves: those of a semseg, and of a wn, or of a dn and a wtn"
+            "tuning needs weights that find cells without a given mask: a semseg, and a wn or a dn and a wtn"
         )
     inputs = {image.id: image for image in find_given(bundle, None, find_runs(places), None, store.path).images}
     if unknown := [name for name in only if name not in inputs]:
-        raise UsageError(f"image {unknown[0]!r} is not among those that are tuned on")
+        raise UsageError(f"image {unknown[0]!r} is not one of the images for tuning")
     images, faulty = {}, {}
     for record in CellprepStore(store.path).images():
         name = record.image_id
@@ -226,5 +226,5 @@ def _given(
 
 
 def _turned(scores: Mapping[str, Sequence[ImageScore]]) -> list[list[ImageScore]]:
-    """Return per candidate its score of each image."""
+    """Return the score of each image by candidate."""
     return [list(found) for found in zip(*scores.values(), strict=True)]

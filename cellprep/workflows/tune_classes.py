@@ -1,4 +1,4 @@
-"""Tuning class by class: how the cells of each class are decoded best."""
+"""Tuning by class: search for the best decoding of each class."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,20 +29,20 @@ from cellprep.workflows.trial import COLUMNS, TABLE, Given, Trial, describe
 
 @dataclass(frozen=True, slots=True)
 class TunedClass:
-    """What tuning found for a class.
+    """The result of tuning for a class.
 
     Attributes
     ----------
     name
         The class.
     images, cells
-        Numbers of images with true cells of it, and of these cells.
+        Numbers of images with true cells of the class, and of these cells.
     decoding
-        How its cells are decoded from now on.
+        The decoding of its cells from now on.
     choice
-        The best candidate; None if too few images have true cells of it.
+        The best candidate; None if too few images have true cells of the class.
     tried
-        Ways of decoding that were tried on all images, the best first, with their scores.
+        Candidates that were tried on all images, best first, with their scores.
     """
 
     name: str
@@ -54,12 +54,12 @@ class TunedClass:
 
     @property
     def is_gain(self) -> bool:
-        """Whether its way is another one than before."""
+        """True if its decoding has changed."""
         return self.choice is not None and self.choice.is_gain
 
     @property
     def row(self) -> dict[str, Any]:
-        """What was found, by name."""
+        """The result, by name."""
         found = self.choice
         return {
             "class": self.name,
@@ -74,28 +74,28 @@ class TunedClass:
 
 @dataclass(frozen=True)
 class ClassTuneReport(Report):
-    """What tuning by class found.
+    """The result of tuning by class.
 
     Attributes
     ----------
     out
-        Folder of the weights, and of the table of all that was tried.
+        Folder of the weights, and of the table of all candidates.
     score
-        What was made as large as possible.
+        The score that was maximised.
     decoding
-        How the weights decode from now on.
+        The decoding that the weights have now.
     classes
-        What was found for each class that the weights tell.
+        The result for each class that the weights predict.
     before, after
-        Mean of the score over classes with true cells, all decoded together: before, and with the ways that were found.
+        Mean of the score over classes with true cells, all decoded together, before and after tuning.
     strangers
-        Classes of true cells that the weights do not tell.
+        True classes that the weights do not predict.
     images
         Number of images.
     candidates
-        Number of ways of decoding that were tried.
+        Number of candidates.
     failures
-        Per image that was left out what is wrong with it.
+        The problem of each image that was left out.
     """
 
     out: Path
@@ -111,16 +111,16 @@ class ClassTuneReport(Report):
 
     @property
     def is_gain(self) -> bool:
-        """Whether the ways that were found are better, all classes decoded together."""
+        """True if tuning is a gain with all classes decoded together."""
         return self.after > self.before
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Per class what was found."""
+        """The result for each class."""
         return [found.row for found in self.classes]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything for JSON."""
         return {
             "score": self.score,
             "before": self.before,
@@ -134,7 +134,7 @@ class ClassTuneReport(Report):
         }
 
     def table(self) -> list[str]:
-        """Lay out what was found for each class."""
+        """Return a table of the result for each class."""
         names = ["images", "cells", "before", "after", "checked", "decoding"]
         cells = [[_shown(row[name]) for name in names] for row in self.rows]
         return text_table(
@@ -142,37 +142,39 @@ class ClassTuneReport(Report):
         )
 
     def notes(self) -> list[str]:
-        """Return what was found, and what it is worth."""
-        lines = [f"{count(self.candidates, 'way')} of decoding tried on {count(self.images, 'image')}, class by class"]
+        """Return lines on the result and its value."""
+        lines = [f"{count(self.candidates, 'decoding')} tried on {count(self.images, 'image')}, class by class"]
         few = [printable(found.name) for found in self.classes if found.choice is None]
         if few:
-            lines.append(f"kept, as fewer than {FEWEST_IMAGES} images have true cells of them: {', '.join(few)}")
+            lines.append(f"not tuned, as fewer than {FEWEST_IMAGES} images have true cells of them: {', '.join(few)}")
         if self.strangers:
-            lines.append(f"true classes that the weights do not tell: {', '.join(map(printable, self.strangers))}")
+            lines.append(f"true classes that the weights do not predict: {', '.join(map(printable, self.strangers))}")
         lines.append(
-            f"all classes together, mean {self.score} over classes: before {self.before:.3f}, now {self.after:.3f}"
+            f"mean {self.score} over classes, decoded together: before {self.before:.3f}, now {self.after:.3f}"
         )
         gained = [found for found in self.classes if found.is_gain]
         if not gained:
-            lines.append("kept: all ways of decoding, as nothing is better on images that the choice did not see")
+            lines.append(
+                "kept: the decoding of all classes, as no candidate is better on images not used for the choice"
+            )
         elif not self.is_gain:
-            lines.append("kept: all ways of decoding, as together those that were found are no better")
-        return [*lines, f"weights: {self.out / BUNDLE}", f"all that was tried: {self.out / TABLE}"]
+            lines.append("kept: the decoding of all classes, as the best candidates together are not better")
+        return [*lines, f"weights: {self.out / BUNDLE}", f"all candidates: {self.out / TABLE}"]
 
     def _tried(self) -> int:
         return self.images + len(self.failures)
 
     def _aftermath(self) -> str:
-        return ", and count in no score"
+        return ", and were not scored"
 
 
 def tune_classes(
     bundle: Bundle, images: Given, faulty: dict[str, str], out: Path, options: TuneOptions
 ) -> ClassTuneReport:
-    """Find the best way of decoding for each class; `cellprep.learn.tune` says how, and what it raises."""
+    """Find the best decoding of each class, as described in `cellprep.learn.tune`, which also lists the errors."""
     names = bundle.types
     if not names:
-        raise UsageError("these weights tell no classes: tuning by class needs a semseg that learned them (--classes)")
+        raise UsageError("these weights predict no classes: tuning by class needs a semseg trained with --classes")
     every = list({one.key: replace(one, by_class={}) for one in _all_candidates(bundle, options)}.values())
     place_of = {one.key: place for place, one in enumerate(every)}
     own = {name: place_of[bundle.decoding.of(name).key] for name in names}
@@ -216,24 +218,24 @@ def tune_classes(
 
 
 def _all_candidates(bundle: Bundle, options: TuneOptions) -> list[Decoding]:
-    """Return the ways that are tried, among them those of all classes as they are."""
+    """Return the candidates, including the present decoding of each class."""
     return [*(bundle.decoding.of(name) for name in bundle.types), *candidates(bundle.decoding, options.decoders)]
 
 
 def _of_class(
     scores: Mapping[str, Sequence[Mapping[str, ImageScore]]], name: str, positions: Sequence[int]
 ) -> list[list[ImageScore]]:
-    """Return per candidate the scores of a class in all images, those with true cells of it first.
+    """Return the scores of a class in all images by candidate, with images that have true cells of it first.
 
-    So both halves of every second image have such, and are alike. Where neither side has a cell of the class, an image
-    has an empty score, which `value_in_class` leaves out.
+    Then both halves, of every second image, have such images and are similar. An image without cells of the class on
+    either side has an empty score, which `value_in_class` leaves out.
     """
     images = sorted(scores.values(), key=lambda found: not _truth(found, name))
     return [[found[position].get(name, NO_CELLS) for found in images] for position in positions]
 
 
 def _truth(of_candidates: Sequence[Mapping[str, ImageScore]], name: str) -> int:
-    """Return the number of true cells of a class in an image, which is the same for all candidates."""
+    """Return the number of true cells of a class in an image; it is the same for all candidates."""
     return max((found[name].truth for found in of_candidates if name in found), default=0)
 
 
@@ -247,14 +249,14 @@ def _tuned(name: str, ways: Sequence[Decoding], scores: Sequence[Sequence[ImageS
 
 
 def _mean(images: Sequence[Mapping[str, ImageScore]], names: Sequence[str], by: str) -> float:
-    """Return the mean of a score over the classes that have true cells."""
+    """Return the mean of a score over the classes with true cells."""
     found = {name: [image[name] for image in images if name in image] for name in names}
     values = [value_in_class(scores, by) for scores in found.values() if any(score.truth for score in scores)]
     return sum(values) / len(values) if values else 0.0
 
 
 def _rows(trial: Trial, names: Sequence[str]) -> list[list[Any]]:
-    """Return the rows of the table of all that was tried, class by class, those on most images first."""
+    """Return the rows of the table of all candidates, class by class, those tried on most images first."""
     known = sorted(((at, trial.known(at)) for at in range(len(trial.every))), key=lambda pair: -len(pair[1]))
     return [
         [name, describe(trial.every[at]), len(found), *_values([one.get(name, NO_CELLS) for one in found]).values()]

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from cellprep.cli import app
 
-_FEW = 5  # commands that are named
+_FEW = 5  # maximum number of commands to name
 
 HEAD = """# Commands
 
@@ -26,7 +26,7 @@ An image that fails does not stop the others. All failures are listed at the end
 | exit code | meaning |
 |---:|---|
 | 0 | success |
-| 1 | something failed. The error names the image or row, the fault and the valid form |
+| 1 | something failed. The error names the image or row, the problem and the valid form |
 | 2 | wrong usage: a command, an option or a value that does not exist |
 | 130 | interrupted by Ctrl-C. Everything written so far is complete |
 
@@ -38,9 +38,9 @@ It adds a line to the start-up file of the shell. `cellprep --show-completion` p
 Set the environment variable `CELLPREP_TRACEBACK=1` to see its origin, and include the output in your report.
 """
 
-#: What the commands do with existing output that do not refuse it.
+#: Effect of existing output on the commands that do not refuse it.
 CONTINUED = {
-    "build-targets": "continued: current images stay, `--rebuild` builds them again",
+    "build-targets": "continued: current images are kept; `--rebuild` builds them again",
     "demo": "a folder of an earlier demo is generated again; other folders are refused",
     "tune": "continued, if it is the same tuning; other folders are refused",
 }
@@ -59,16 +59,16 @@ Folders that contain the input, the working directory or a store are never repla
 ALIASES = """
 ## Names from other tools
 
-These names work in place of the options, on the command line and in [files](howto/config.md), and mostly in Python.
-Underscores work in place of hyphens.
+These names are accepted on the command line and in [files](howto/config.md), and by most Python functions.
+Underscores can replace hyphens.
 
-| option | also | commands |
+| option | other names | commands |
 |---|---|---|
 """
 
 
 def existing_output(commands: Mapping[str, Any]) -> str:
-    """Return the table of what each command does with output that exists."""
+    """Return the table of the effect of existing output on each command."""
     rows = []
     for name, command in commands.items():
         flags = {its.name: f"`{its.opts[0]}`" for its in command.params}
@@ -80,7 +80,7 @@ def existing_output(commands: Mapping[str, Any]) -> str:
 
 
 def names_of_other_tools(commands: Mapping[str, Any]) -> str:
-    """Return the table of further names of options."""
+    """Return the table of alternative names of options."""
     names: dict[str, dict[str, list[str]]] = {}
     for name, command in commands.items():
         for alias, flag in command.callback.aliases.items():
@@ -88,7 +88,7 @@ def names_of_other_tools(commands: Mapping[str, Any]) -> str:
     rows = []
     for flag, aliases in sorted(names.items()):
         known = next(iter(aliases.values()))
-        users = ", ".join(known) if len(known) <= _FEW else "all that have it"
+        users = ", ".join(known) if len(known) <= _FEW else "all with this option"
         rows.append(f"| `{flag}` | {', '.join(aliases)} | {users} |")
     return ALIASES + "\n".join(rows) + "\n"
 

@@ -86,7 +86,7 @@ def signature_of(obj: Callable[..., Any], public: dict[Any, str]) -> inspect.Sig
 def write_signature(
     sphinx: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str, str | None] | None:
-    """Give a function, method or class its signature with types."""
+    """Return the signature of a function, method or class with types."""
     if what not in ("function", "method", "class") or signature is None:
         return None
     typed = signature_of(obj, public_names())
@@ -97,6 +97,6 @@ def write_signature(
 
 
 def setup(sphinx: Sphinx) -> dict[str, Any]:
-    """Take part in the build."""
+    """Register with the build."""
     sphinx.connect("autodoc-process-signature", write_signature)
     return {"parallel_read_safe": True}

@@ -1,4 +1,4 @@
-"""The main job: annotations in, a store of targets out."""
+"""Building of a store of targets from annotations."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -35,18 +35,17 @@ def build_targets(
 ) -> BuildReport:
     r"""Build the targets of every image of a source into a store.
 
-    Images that the store has as they would be built are left alone, stale ones are replaced, and an image that
-    fails stops no other. The store holds an image whole or not at all, whatever ends the run.
+    Images that are up to date stay unchanged, and stale images are replaced. The other images are built even if some
+    fail. However a run ends, every image in the store is complete.
 
     Parameters
     ----------
     source
-        The annotations: their path, what `cellprep.open_source` returns, a store, or labels as arrays by the images'
-        ids.
+        The annotations: their path, the result of `cellprep.open_source`, a store, or arrays of labels by image id.
     out
-        Folder of the store, or its URL in an object store; made unless there.
+        Folder of the store, or its URL in an object store; created if missing.
     options
-        What to build and how.
+        What to build, and how.
     **keywords
         Fields of `BuildOptions` and `Recipe`, such as ``wall_width=5``, and how a source is read (``format``,
         ``rle_order``, ``crowds``), by name.
@@ -54,14 +53,14 @@ def build_targets(
     Returns
     -------
     BuildReport
-        What became of every image. Failures, and what ended the run early, are in it, not raised.
+        The outcome for every image. Failures, and the reason for an early end, are reported, not raised.
 
     Raises
     ------
     StoreError
-        If `out` is something else than a store, or another run is writing to it.
+        If `out` is not a store, or another run is writing to it.
     UsageError
-        If an image is asked for that the source does not have.
+        If a selected image is not in the source.
     ImageFileError
         If the image folder cannot be read.
 
@@ -86,7 +85,7 @@ def build_targets(
     if not all(map(is_shared, (out, source.path, folder.path if folder else ""))):
         if options.scheduler:
             raise UsageError(
-                f"what is in memory:// is of this process alone: no worker of {options.scheduler} finds it"
+                f"memory:// belongs to this process only, so that the workers of {options.scheduler} cannot read it"
             )
         options = replace(options, jobs=1)
     report = BuildReport(str(out), source.order, total=plan.pixels.report.total, pixels=plan.pixels.report)
@@ -115,7 +114,7 @@ def build_targets(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Which images are built, what of them is left out, and where their pixels are."""
+    """The images to build, the exclusions, and the source of the pixels."""
 
     known: frozenset[str]
     exclusions: Exclusions | None
@@ -130,7 +129,7 @@ def _plan(source: Source, out: Path, options: BuildOptions) -> _Plan:
             raise UsageError(f"{exclusions.name} names image {strangers[0]!r}, which is not in {source.name}")
         known -= exclusions.images
     if unknown := [image_id for image_id in options.only if image_id not in known]:
-        raise UsageError(f"image {', '.join(map(repr, unknown))} is not in {source.name}, or is left out")
+        raise UsageError(f"image {', '.join(map(repr, unknown))} is not in {source.name}, or is excluded")
     if source.in_files and source.path.is_dir() and source.path.resolve() == out.resolve():
         raise UsageError(f"{out} is both the source and the store to write: choose another --out")
     return _Plan(known, exclusions, open_pixels(source, options.images, len(set(options.only) or known)))
@@ -148,7 +147,7 @@ def _build_all(
         quiet=options.quiet,
         scheduler=options.scheduler,
     )
-    with closing(outcomes):  # whatever ends this, none of our workers writes any more when the workspace is removed
+    with closing(outcomes):  # so that no worker writes to the workspace while it is removed
         for task, result in outcomes:
             _take(task.record.image_id, result, writer, report, summary)
 
@@ -176,7 +175,7 @@ def _take(
 
 def _add_others(summary: Summary, store: Path, gone: list[str]) -> None:
     for image_id in gone:
-        with suppress(StoreError):  # `info` finds fewer images counted than there are
+        with suppress(StoreError):  # `info` notices that the summary counts too few images
             summary.add(ImageMetadata.of(read_attributes(store / image_id)))
 
 
@@ -189,7 +188,8 @@ def _tasks(source: Source, plan: _Plan, store: Path, workspace: Path, options: B
     only = set(options.only)
     total = len(only or plan.known)
     threads = 1 if options.scheduler else cores_each(options.jobs, total)
-    quiet = options.quiet or options.scheduler is not None or total > 1  # bars of several images would be one line
+    # The bars of several images would overwrite each other.
+    quiet = options.quiet or options.scheduler is not None or total > 1
     for image in source.images():
         if (only and image.image_id not in only) or image.image_id not in plan.known:
             continue

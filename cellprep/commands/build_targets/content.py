@@ -1,4 +1,4 @@
-"""The content of an image in a store, made from its annotations: at once, or block by block if it is huge."""
+"""The content of an image in a store, made from its annotations: all at once, or in blocks if the image is huge."""
 
 from typing import Any, NamedTuple
 
@@ -14,22 +14,22 @@ from cellprep.store.documents import is_huge
 from cellprep.system.executor import one_opencv_thread
 from cellprep.system.memory import check_memory
 
-_BYTES_BESIDE = 5  # of memory, per pixel: labels, and the image's own
+_BYTES_BESIDE = 5  # of memory per pixel: labels and the image itself
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class Content(NamedTuple):
-    """The arrays of an image, or their forms and where they come from; what is known of each annotation.
+    """The arrays of an image, or their forms and sources, and facts about each annotation.
 
     Attributes
     ----------
     arrays, blocks
-        As `cellprep.store.ImageContent` has them.
+        As in `cellprep.store.ImageContent`.
     areas
-        (n,) int64: pixels of each annotation before overlaps.
+        (n,) int64: number of pixels of each annotation before overlaps are resolved.
     hidden
-        (k,) int64: as `cellprep.Cells.hidden`.
+        (k,) int64: as in `cellprep.Cells.hidden`.
     """
 
     arrays: dict[str, NDArray[Any] | ArrayForm]
@@ -39,23 +39,23 @@ class Content(NamedTuple):
 
 
 def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, threads: int) -> Content:
-    """Make the labels and targets of an image, and put its own pixels beside them.
+    """Make the labels and targets of an image, and add its pixels.
 
     Parameters
     ----------
     annotations
-        Of the image.
+        The annotations of the image.
     pixels
         (H, W) or (C, H, W): the image itself, if there is one.
     recipe
-        How.
+        How to make the targets.
     threads
-        How many make a huge image.
+        Number of threads for a huge image.
 
     Raises
     ------
     TooLargeError
-        If there is not the memory for it.
+        If the image does not fit into memory.
     """
     shape = annotations.runs.shape
     cells = CellsOfRuns(annotations.runs, recipe.overlap, annotations.areas, threads)
@@ -76,7 +76,7 @@ def make_content(annotations: Annotations, pixels: NDArray[Any] | None, recipe: 
 
 
 def _forms(arrays: Arrays, shape: tuple[int, int]) -> dict[str, ArrayForm]:
-    """Return the forms of the arrays of an image, some pixel of which is given."""
+    """Return the forms of the arrays of an image, given those of some of its pixels."""
     return {
         name: ArrayForm(
             (*array.shape[:-2], *shape) if name == "image" else (*shape, *array.shape[2:]), array.dtype.name
@@ -88,9 +88,9 @@ def _forms(arrays: Arrays, shape: tuple[int, int]) -> dict[str, ArrayForm]:
 def _complete(
     arrays: Arrays, annotations: Annotations, pixels: NDArray[Any] | None, window: tuple[slice, slice]
 ) -> Arrays:
-    """Put what the source itself has beside the labels and targets of a window."""
+    """Add what the source itself provides to the labels and targets of a window."""
     complete = {} if pixels is None else {"image": pixels[(..., *window)]}
     complete.update(arrays)
-    if annotations.ignore is not None:  # but for pixels of annotated cells
+    if annotations.ignore is not None:  # except for pixels of annotated cells
         complete["ignore"] = (annotations.ignore[window] & (arrays["labels"] == 0)).astype(np.uint8)
     return complete

@@ -1,4 +1,4 @@
-"""Building one image: what a worker does."""
+"""Building of one image in a worker."""
 
 import hashlib
 import json
@@ -29,11 +29,11 @@ from cellprep.system.executor import one_opencv_thread
 from cellprep.system.memory import hand_back_freed_memory
 from cellprep.text.wording import printable
 
-_ARITHMETIC = 2  # it rises when the same recipe gives other values than before
+_ARITHMETIC = 2  # increased when the same recipe gives different values than before
 
 
 def build_image(task: ImageTask) -> ImageOutcome:
-    """Build one image into the workspace, unless the store has it as it would be."""
+    """Build one image in the workspace, unless it is up to date in the store."""
     record = task.record
     if isinstance(record, FaultyImage):
         raise AnnotationError(record.problem)
@@ -65,12 +65,12 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     told = None if record.knows_pixel_size else side_of(sides)
     recipe_hash = _recipe_hash(task, options, annotations_hash, image, told)
     if not task.overwrite and stored and _is_current(stored, recipe_hash, task.recipe):
-        with suppress(StoreError):  # a damaged one is built again
+        with suppress(StoreError):  # a damaged image is built again
             return replace(_outcome_of(record.image_id, stored), metadata=stored.metadata, sides=sides)
 
     pixels, annotations, turned = _load(record)
     if is_huge(annotations.runs.shape):
-        hand_back_freed_memory()  # which parsing has left: half a gigabyte of a million cells
+        hand_back_freed_memory()  # left by parsing: half a gigabyte for a million cells
     _check_sizes(pixels, annotations, record)
     pixels = pixels if task.store_pixels else None
     _check_overlap_rule(annotations, task.recipe)
@@ -135,7 +135,7 @@ def _is_current(stored: StoredImage, recipe_hash: str, recipe: Recipe) -> bool:
 
 
 def _load(record: ImageRecord) -> tuple[NDArray[Any] | None, Annotations, str]:
-    """Return pixels, annotations, and what became of the Orientation tag."""
+    """Return pixels, annotations, and how the Orientation tag was treated."""
     if record.pixels is None:
         return None, record.load(), ""
     pixels = record.pixels.decode()
@@ -167,13 +167,13 @@ def _outcome(image_id: str, status: Status, hidden: list[int], table: NDArray[np
 
 
 class _SizeError(ImageFileError):
-    """An image file has another size than the annotations."""
+    """A difference in size between an image file and its annotations."""
 
 
 def _stored(task: ImageTask) -> StoredImage | None:
     try:
         stored = StoredImage(task.store / task.record.image_id)
-        _ = stored.metadata  # have the form that cellprep writes
+        _ = stored.metadata  # valid metadata
     except StoreError:
         return None
     return stored
@@ -182,7 +182,7 @@ def _stored(task: ImageTask) -> StoredImage | None:
 def _recipe_hash(
     task: ImageTask, options: dict[str, Any], annotations: str, image: str | None, told: float | None
 ) -> str:
-    """Hash everything that the image in the store depends on; `told` is the size of a pixel that its file tells."""
+    """Hash everything that the image in the store depends on; `told` is the pixel size from its file."""
     content = {
         "schema_version": SCHEMA_VERSION,
         "arithmetic": _ARITHMETIC,
@@ -197,18 +197,18 @@ def _recipe_hash(
 def _check_sizes(pixels: NDArray[Any] | None, annotations: Annotations, record: ImageRecord) -> None:
     height, width = annotations.runs.shape
     if pixels is not None and pixels.shape[-2:] != (height, width):
-        swapped = ", which has height and width swapped" if pixels.shape[-2:] == (width, height) else ""
+        swapped = "; height and width are swapped" if pixels.shape[-2:] == (width, height) else ""
         raise _SizeError(
             f"{record.pixels} is {pixels.shape[-2]} x {pixels.shape[-1]} (height x width): "
-            f"its annotations say {height} x {width}{swapped}"
+            f"its annotations are {height} x {width}{swapped}"
         )
 
 
 def _check_overlap_rule(annotations: Annotations, recipe: Recipe) -> None:
     if annotations.overlap not in (None, recipe.overlap):
         raise AnnotationError(
-            f"its overlaps were resolved by the rule {annotations.overlap}, and cannot be resolved again by "
-            f"{recipe.overlap}: keep the rule, or build from the annotations"
+            f"its overlaps were already resolved by the rule {annotations.overlap}, so that {recipe.overlap} cannot be "
+            "applied: keep the rule, or build from the annotations"
         )
 
 
@@ -220,12 +220,12 @@ def _cells_table(annotations: Annotations, areas: NDArray[np.int64], categories:
 
 
 def _cell_type(annotations: Annotations) -> str:
-    """Return the type of most annotations that are kept; an image without any may have one all the same."""
+    """Return the type of most annotations that are kept; an image without annotations may have a type, too."""
     return most_common(annotations.cell_types) if annotations.cell_types else annotations.cell_type
 
 
 def _in_order(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Put the table of cells behind the labels, as stores have it."""
+    """Move the table of cells after the labels, the order in stores."""
     names = list(arrays)
     names.insert(names.index("labels") + 1, names.pop(names.index("cells")))
     return {name: arrays[name] for name in names}

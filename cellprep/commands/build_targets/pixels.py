@@ -1,4 +1,4 @@
-"""The images that are stored beside targets: where they come from, and why an image may have none."""
+"""The images that are stored with the targets: where they come from, and why one may be missing."""
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -12,21 +12,21 @@ from cellprep.formats.images.folder import ImageFolder
 from cellprep.formats.layouts.pairing import FoundImages, find_images, open_images
 from cellprep.text.wording import capped, count, printable
 
-#: A folder; none at all; or whatever is found.
+#: A folder; False for no images; or None to use what is found.
 ImageChoice = Path | str | Literal[False] | None
 
 
 class Lack(StrEnum):
-    """Why an image is built without pixels, though there is a folder of images."""
+    """Reasons for building an image without pixels although there is a folder of images."""
 
-    NO_FILE = "{folder} has no file of these"
-    SEVERAL_FILES = "{folder} has several files of each of these"
+    NO_FILE = "{folder} has no file for these"
+    SEVERAL_FILES = "{folder} has several files for each of these"
     UNREADABLE = "their files cannot be read"
     SIZE = "their files contradict their annotations"
 
 
 class Lacking(NamedTuple):
-    """Why an image is built without pixels, and what is wrong with its file, if there is one."""
+    """The reason why an image is built without pixels, and the problem of its file, if there is one."""
 
     lack: Lack
     problem: str = ""
@@ -39,23 +39,23 @@ class PixelReport:
     Attributes
     ----------
     folder
-        The folder that was found; empty if one was given, or none is needed or there.
+        The folder that was found; empty if one was given, or if none is needed or found.
     stored
-        Whether pixels are stored, wherever they come from.
+        Whether pixels are stored, regardless of their source.
     declined
-        Whether none were wanted.
+        Whether the user asked for no pixels.
     total
         Number of images to build.
     found
-        Number of those of which the folder that was found has a file.
+        Number of images with a file in the folder that was found.
     others
-        Further folders that have files for them.
+        Other folders with files for these images.
     unreadable
         Why folders could not be searched.
     lacking
-        Per reason the images built without pixels, each with what is wrong with its file.
+        By reason, the images built without pixels, each with the problem of its file.
     gained, lost
-        Images that the store had without pixels and has with them now, and the other way round.
+        Images whose pixels were added to the store by this run, or removed from it.
     """
 
     folder: str = ""
@@ -70,7 +70,7 @@ class PixelReport:
     lost: list[str] = field(default_factory=list)
 
     def add(self, image_id: str, lacking: Lacking | None, *, before: bool | None, now: bool) -> None:
-        """Count one image that is in the store, with pixels now or not; `before` is None if it was not there."""
+        """Count one image of the store, now with or without pixels; `before` is None if the image is new."""
         if lacking:
             self.lacking.setdefault(lacking.lack, {})[image_id] = lacking.problem
         if before is False and now:
@@ -79,7 +79,7 @@ class PixelReport:
             self.lost.append(image_id)
 
     def sort(self, place: dict[str, int]) -> None:
-        """Put images into the order of their places, whichever worker was first."""
+        """Sort images by their places, as workers finish in any order."""
         self.lacking = {
             lack: dict(sorted(self.lacking[lack].items(), key=lambda item: place[item[0]]))
             for lack in Lack
@@ -89,15 +89,15 @@ class PixelReport:
         self.lost.sort(key=place.__getitem__)
 
     def notes(self) -> list[str]:
-        """Return lines on where the images come from, which have none, and which had others before."""
+        """Return lines on the source of the images, on those without pixels, and on what changed in the store."""
         lines = []
         for lack, images in self.lacking.items():
             names = [": ".join(map(printable, filter(None, named))) for named in images.items()]
             what = lack.format(folder=printable(self.folder))
-            lines += [f"{count(len(images), 'image')} built without pixels; {what}:", *capped(names, "image")]
+            lines += [f"{count(len(images), 'image')} built without pixels: {what}:", *capped(names, "image")]
         lines += [f"note: {printable(problem)}" for problem in self.unreadable]
         lines += [
-            f"note: {printable(other)}/ has images of these names, too: --images chooses" for other in self.others
+            f"note: {printable(other)}/ has images of these names, too: choose with --images" for other in self.others
         ]
         if self.lost:
             again = "" if self.declined else "; --images FOLDER brings them back"
@@ -109,22 +109,24 @@ class PixelReport:
             lines.append(f"images: {printable(self.folder)}, {self.found:,} of {self.total:,} found")
         elif not self.stored:
             advice = "" if self.declined else "; give --images"
-            lines.append(f"without images: targets only; networks that see images cannot be trained on it{advice}")
+            lines.append(
+                f"no images: the store has only targets; networks that take images cannot be trained on it{advice}"
+            )
         return lines
 
 
 @dataclass(slots=True)
 class PixelSource:
-    """Where the pixels of a source's images come from.
+    """The source of the pixels of a source's images.
 
     Attributes
     ----------
     folder
         A folder of image files, if there is one.
     must
-        Whether an image fails if its file is missing or faulty.
+        Whether an image fails if its file is missing or damaged.
     report
-        What is said of it.
+        The report to fill.
     """
 
     folder: ImageFolder | None
@@ -132,7 +134,7 @@ class PixelSource:
     report: PixelReport
 
     def pair(self, image: ImageRecord | FaultyImage) -> tuple[ImageRecord | FaultyImage, Lacking | None]:
-        """Give an image its pixels, or say why it has none."""
+        """Return an image with its pixels, or with the reason why it has none."""
         if self.folder is None:
             return image, None
         file_name = getattr(image, "file_name", "")
@@ -148,14 +150,14 @@ class PixelSource:
 
 
 def open_pixels(source: Source, images: ImageChoice, total: int) -> PixelSource:
-    """Find out where the pixels of a source's images come from.
+    """Find the pixels of a source's images.
 
     Parameters
     ----------
     source
         The annotations.
     images
-        Folder of image files; False for no pixels; None for the source's own, or else those of a folder beside it.
+        Folder of image files; False for no pixels; None for the source's own, or those of a folder next to it.
     total
         Number of images to build.
 
@@ -164,11 +166,13 @@ def open_pixels(source: Source, images: ImageChoice, total: int) -> PixelSource:
     ImageFileError
         If the folder given cannot be read.
     UsageError
-        If there are no images for a source that needs them, or they are declined.
+        If the source needs images, but there are none or they are declined.
     """
     if images is False:
         if source.needs_images:
-            raise UsageError(f"{source.name} {source.no_sizes}: its image files tell, leave --no-images out")
+            raise UsageError(
+                f"{source.name} {source.no_sizes}: they are read from the images, so leave out --no-images"
+            )
         return PixelSource(None, True, PixelReport(declined=True, total=total))
     if images is not None or source.has_pixels:
         return PixelSource(open_images(source, images), True, PixelReport(stored=True, total=total))

@@ -22,31 +22,32 @@ class BuildReport(Report):
     store
         The store's path.
     order
-        The order in which the source's run-length texts were taken to count pixels; None if there was no choice.
+        The pixel order assumed for the source's run lengths; None if there was no choice.
     total
         Number of images to build.
     new, rewritten, current
-        Numbers of images that were missing, that were stale (or to be overwritten), and that were left alone.
+        Numbers of images that were missing, that were stale (or to be overwritten), and that stayed unchanged.
     cells
-        Number of cells of all these.
+        Number of cells in all these images.
     empty
-        How many of these images have no cells.
+        Number of these images that have no cells.
     hidden
-        Per image the source rows of the cells that others cover entirely.
+        By image, the source rows of the cells that others cover completely.
     blank
-        Per image the source rows of the annotations that have no pixel, at the size that is stored.
+        By image, the source rows of the annotations without pixels at the stored size.
     turned, as_stored
-        Images that their Orientation tag says to turn: those that were turned, and those that were not.
+        Images whose Orientation tag rotates or flips them: those for which it was applied, and those for which it was
+        ignored.
     nan
-        Images with pixels that are NaN or infinite, of those that were built now.
+        Images built now whose pixels include NaN or infinity.
     ignored
-        How much of the images is ignored, if something was to be.
+        How much of the images is ignored, if the source marks regions to ignore.
     unannotated
         Names of image files without annotations.
     failures
-        Per image that is not in the store what is wrong with it.
+        The problem of each image that is not in the store.
     removed
-        Images whose stale version left the store because they failed.
+        Images whose stale version was removed from the store because they failed.
     gone
         Images of the store that are not in the source.
     pruned
@@ -54,18 +55,18 @@ class BuildReport(Report):
     stopped
         Why the run ended before all images were tried, if it did.
     pixels
-        Where the images' pixels come from, and which images have none.
+        The source of the images' pixels, and the images without pixels.
     sizes
-        The sizes of the images' pixels.
+        The pixel sizes of the images.
     of_category
-        Numbers of cells by category, where categories were renamed or left out; empty text for those without.
+        Numbers of cells by category, if categories were renamed or left out; cells without one are at the empty string.
     shrink
-        At 1/N of which size images and cells are stored.
+        Factor by which images and cells are reduced in the store: N for 1/N of their size.
     rows
-        Per image in the store what became of it, and its numbers of cells.
+        For each image in the store, its status and its numbers of cells.
     """
 
-    _named = "; with the same SOURCE and options, `cellprep check --out flags.csv` names all"
+    _named = "; for all of them, run `cellprep check --out flags.csv` with the same SOURCE and options"
 
     store: str
     order: Order | None
@@ -95,7 +96,7 @@ class BuildReport(Report):
     _touching: tuple[int, int] = field(default=(0, 0), init=False)
 
     def add(self, outcome: ImageOutcome, *, was_there: bool) -> None:
-        """Count one image; `was_there` says whether an older version of it had to leave the store."""
+        """Count one image; `was_there` is True if an older version of it was removed from the store."""
         self.new += outcome.status == Status.BUILT and not was_there
         self.rewritten += outcome.status == Status.BUILT and was_there
         self.current += outcome.status == Status.CURRENT
@@ -142,15 +143,15 @@ class BuildReport(Report):
 
     @property
     def looks_scattered(self) -> bool:
-        """Whether masks look scattered in the order given and compact in the other.
+        """True if masks look scattered in the given pixel order, but compact in the other one.
 
-        On square images both orders look alike, and only a picture tells.
+        On square images, both orders look alike, and only a picture shows which is right.
         """
         given, other = self._touching
         return self.order is not None and other >= 20 and other > 10 * given  # in real data at least 100 times as many
 
     def sort(self, image_ids: list[str]) -> None:
-        """Put what is told per image into the source's order, whichever worker was first."""
+        """Sort images into the source's order, as workers finish in any order."""
         place = {image_id: k for k, image_id in enumerate(image_ids)}
         self.hidden = dict(sorted(self.hidden.items(), key=lambda item: place[item[0]]))
         self.blank = dict(sorted(self.blank.items(), key=lambda item: place[item[0]]))
@@ -162,47 +163,47 @@ class BuildReport(Report):
         self.sizes.sort(place)
 
     def notes(self) -> list[str]:
-        """Return lines on what was done and noticed, the summary last."""
+        """Return lines on what was done and noticed, with the summary last."""
         lines = []
         if self.gone:
             what = "removed" if self.pruned else "kept; --prune removes them"
             lines += [
-                f"{count(len(self.gone), 'image')} no longer in the source, or left out ({what}):",
+                f"{count(len(self.gone), 'image')} no longer in the source, or excluded ({what}):",
                 *capped(map(printable, self.gone), "image"),
             ]
-        lines += _rows_of("hidden entirely by others, kept in `cells` without pixels", self.hidden)
+        lines += _rows_of("hidden completely by others, kept in `cells` without pixels", self.hidden)
         small = f" at 1/{self.shrink} of the size" if self.shrink > 1 else ""
-        lines += _rows_of(f"without any pixel{small}, kept in `cells`", self.blank)
+        lines += _rows_of(f"without pixels{small}, kept in `cells`", self.blank)
         lines += _some("image file", "without annotations, not in the store", self.unannotated)
         tags = dict.fromkeys(self.turned, "applied") | dict.fromkeys(self.as_stored, "ignored")
         lines += turning_notes(tags.items())
-        lines += _some("image", "with pixels that are NaN or infinite, from which no network learns", self.nan)
+        lines += _some("image", "with NaN or infinite pixels, on which no network can be trained", self.nan)
         if self.looks_scattered:
             other = "column" if self.order == "row" else "row"
             lines.append(
-                f"warning: the masks look scattered when pixels count by {self.order}, compact when by {other}: "
-                f"if so, run again with --rle-order {other}; or width and height are swapped in the source, which "
-                "image files would tell (--images)"
+                f"warning: the masks look scattered in pixel order {self.order}, but compact in order {other}: run "
+                f"again with --rle-order {other}, or check whether width and height are swapped in the source (image "
+                "files would show it: --images)"
             )
         if self.of_category:
             numbers = sorted((+self.of_category).items())
-            named = [f"{number:,} {printable(name) or 'without one'}" for name, number in numbers]
+            named = [f"{number:,} {printable(name) or 'without a category'}" for name, number in numbers]
             lines.append(f"cells by category: {', '.join(named)}")
         return [*lines, *self.pixels.notes(), *self.sizes.notes(), *ignored_notes(self.ignored), self._summary()]
 
     def errors(self) -> list[str]:
-        """Return lines on what failed, and its consequences; none if all is well."""
+        """Return lines on failures and their consequences, if there are any."""
         lines = super().errors()
         if self.removed:
             lines += [
-                "the stale versions of these failed images were removed:",
+                "the stale versions of these failed images were removed from the store:",
                 *capped(map(printable, self.removed), "image"),
             ]
         if self.stopped:
             done = self.new + self.rewritten + self.current + len(self.failures)
             lines.append(
-                f"error: {self.stopped}; {count(self.total - done, 'image')} not tried. The store holds only whole "
-                "images, and the same command goes on from here"
+                f"error: {self.stopped}; {count(self.total - done, 'image')} not tried. The images in the store are "
+                "complete; run the same command to continue"
             )
         return lines
 

@@ -1,4 +1,4 @@
-"""An image at 1/N of its size, cells and pixels: what is built of it then knows of no other."""
+"""Reduction of an image, with cells and pixels, to 1/N of its size before targets are built."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,22 +15,22 @@ from cellprep.errors import AnnotationError
 from cellprep.formats.annotations.record import Annotations
 from cellprep.store.documents import is_huge
 
-_BAND = 2048  # rows of a huge image whose labels are made at once
+_BAND = 2048  # rows of a huge image that are labelled at once
 
 
 def still_to_shrink(annotations: Annotations, recipe: Recipe) -> int:
-    """Return by what an image is shrunk for a recipe; a store's may have been shrunk before.
+    """Return the factor by which to shrink an image for a recipe; an image of a store may already be shrunk.
 
     Raises
     ------
     AnnotationError
-        If it was shrunk by more, or by no divisor.
+        If it is shrunk by a factor that does not divide that of the recipe.
     """
     before = annotations.shrink
     if recipe.shrink % before:
         raise AnnotationError(
-            f"it is at 1/{before} of its size already, and cannot be built at {_size(recipe.shrink)}: "
-            f"--shrink {before} keeps it, a multiple of {before} makes it smaller"
+            f"it is already at 1/{before} of its size, and cannot be built at {_size(recipe.shrink)}: "
+            f"give --shrink {before}, or a multiple of {before} to make it smaller"
         )
     return recipe.shrink // before
 
@@ -40,12 +40,13 @@ def shrunk(
 ) -> tuple[Annotations, NDArray[Any] | None]:
     """Return annotations and pixels of an image at 1/`by` of its size.
 
-    Overlaps are resolved as at full size: who owns the pixel in the middle of a block there owns that of the block.
+    Overlaps are resolved as at full size: the cell that owns the middle pixel of a block owns the pixel of the block.
 
     Parameters
     ----------
     annotations
-        Of the image. What overlaps is ordered by the areas at full size; the areas returned are those at the new one.
+        The annotations of the image. Overlaps are ordered by the areas at full size; the returned areas are those at
+        the new size.
     pixels
         (H, W) or (C, H, W).
     by
@@ -55,7 +56,7 @@ def shrunk(
     """
     full, runs = annotations.runs, shrink_runs(annotations.runs, by)
     areas = runs.areas
-    if annotations.areas is not None:  # of masks whose overlaps are resolved: what others hide counts, too
+    if annotations.areas is not None:  # for masks with resolved overlaps, include the hidden parts
         areas = np.maximum(areas, annotations.areas // by**2)
     cells = CellsOfRuns(runs, rule, full.areas if annotations.areas is None else annotations.areas)
     labelled, numbers = runs_from_bands(_bands(cells), runs.shape)
@@ -70,7 +71,7 @@ def shrunk(
 
 
 def _bands(cells: CellsOfRuns) -> Iterator[NDArray[Any]]:
-    """Yield the labels of an image from its top to its bottom: at once, unless it is huge."""
+    """Yield the labels of an image from top to bottom: all at once, unless it is huge."""
     height, width = cells.shape
     rows = _BAND if is_huge(cells.shape) else height
     for top in range(0, height, rows):

@@ -1,4 +1,4 @@
-"""Tasks that go to a worker that builds an image, and outcomes that come back."""
+"""Tasks for workers that build images, and the outcomes that they return."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,28 +19,27 @@ class ImageTask:
     Attributes
     ----------
     record
-        What its reader says of it.
+        The image, as its reader describes it.
     recipe
-        How its targets are made.
+        How to make its targets.
     pixel_size
         Side of a pixel in micrometres, if known.
     store
         The store's folder.
     overwrite
-        Whether to build it even if the store has it as it would be.
+        Whether to build it even if the store has an identical one.
     workspace
         The folder to write it to, under its id.
     threads
-        How many make it if it is huge.
+        Number of threads, if it is huge.
     quiet
-        Whether to show no progress bar of it if it is huge.
+        Whether to hide the progress bar that a huge image has.
     store_pixels
-        Whether its pixels are stored, if it has any; if not, they still tell the size of an image of which nothing
-        else does.
+        Whether to store its pixels, if it has any. Otherwise they only provide the size if it is unknown.
     must_have_pixels
-        Whether it fails if its image file is faulty; it is built without pixels otherwise.
+        Whether it fails if its image file is damaged; otherwise it is built without pixels.
     lacking
-        Why it has no pixels, though there is a folder of images.
+        Why it has no pixels although there is a folder of images.
     """
 
     record: ImageRecord | FaultyImage
@@ -72,29 +71,29 @@ class ImageOutcome:
     image_id
         The image.
     status
-        Built and waiting in the workspace, or current and left alone.
+        Built and waiting in the workspace, or up to date and unchanged.
     cells
         Number of its cells.
     hidden
-        Source rows of the cells that others cover entirely.
+        Source rows of the cells that others cover completely.
     blank
-        Source rows of the cells that have no pixel at all.
+        Source rows of the cells whose masks have no pixels.
     turned
-        What became of an image that its Orientation tag says to turn: applied or ignored; empty text for others.
+        Whether its Orientation tag was applied or ignored; an empty string if the tag does not rotate or flip it.
     has_nan
         Whether some of its pixels are NaN or infinite.
     touching
-        How many of these touch the one before, in the order given and in the other.
+        Number of runs that touch the previous one, in the given pixel order and in the other one.
     ignored
-        How much of it is ignored, if something was to be.
+        How much of it is ignored, if the source marks regions to ignore.
     metadata
-        What the store says of it.
+        Its metadata in the store.
     lacking
-        Why it has no pixels, though there is a folder of images.
+        Why it has no pixels although there is a folder of images.
     had_pixels
-        Whether the store had it with pixels before; None if it did not have it.
+        Whether the store had it with pixels before; None if it is new.
     sides
-        The sides of a pixel that its file tells, if it does.
+        The sides of a pixel, if its file has them.
     """
 
     image_id: str

@@ -1,4 +1,4 @@
-"""Checking the quality of annotations, before anything is built from them."""
+"""Quality checks of annotations, before targets are built from them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,18 +28,18 @@ __all__ = ["RULES", "CheckOptions", "CheckReport", "Finding", "check_source", "l
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
-    """What to check, and how strictly.
+    """Options of checking: what to check, and how strictly.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is invalid.
     """
 
     images: Annotated[
         Path | str | None,
         Option(
-            "Folder or URL of image files, named by id, to check, too; those of SOURCE itself unless given.",
+            "Folder or URL of image files, named by id, to check as well; by default those of SOURCE itself.",
             metavar="FOLDER",
             group="Images",
         ),
@@ -50,7 +50,7 @@ class CheckOptions:
     rules: Annotated[
         Sequence[str],
         Option(
-            "Rule to flag by, repeatable; all but edge and unannotated unless given",
+            "Rule whose findings are flagged, repeatable; by default all except edge and unannotated",
             RULES,
             ("--rule",),
             "RULE",
@@ -80,13 +80,12 @@ class CheckOptions:
 
 @takes(SourceOptions, CheckOptions)
 def check_source(source: SourceLike, options: CheckOptions | None = None, **keywords: Any) -> CheckReport:
-    r"""Look for flaws in annotations, and in the images that belong to them.
+    r"""Find flaws in annotations and in their images.
 
     Parameters
     ----------
     source
-        The annotations: their path, what `cellprep.open_source` returns, a store, or labels as arrays by the images'
-        ids.
+        The annotations: their path, the result of `cellprep.open_source`, a store, or arrays of labels by image id.
     options
         What to check, and how strictly.
     **keywords
@@ -95,14 +94,14 @@ def check_source(source: SourceLike, options: CheckOptions | None = None, **keyw
     Returns
     -------
     CheckReport
-        Everything that was found; nothing is raised for faulty images or annotations.
+        All findings. Invalid images and annotations are findings, and raise no error.
 
     Raises
     ------
     ImageFileError
         If the image folder cannot be read.
     UsageError
-        If the source tells no sizes, and there is no image folder.
+        If the source has no sizes, and there is no image folder.
 
     Examples
     --------
@@ -137,7 +136,7 @@ def check_source(source: SourceLike, options: CheckOptions | None = None, **keyw
     images.sort(key=lambda image: place[image.image_id])
     findings = [finding for image in images for finding in image.findings]
     findings += judge_sizes(images, thresholds)
-    findings.sort(key=lambda finding: place[finding.image_id])  # which keeps the order of rules within an image
+    findings.sort(key=lambda finding: place[finding.image_id])  # keeps the order of rules within an image
     unannotated = folder.others(ids) if folder else source.unannotated
     findings += [Finding(name, "unannotated") for name in unannotated]
     return CheckReport(source.description, images, findings, choose_rules(options.rules), thresholds)

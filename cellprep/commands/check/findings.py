@@ -7,7 +7,7 @@ from cellprep.formats.annotations.partial import Ignored
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something suspicious.
+    """A suspicious annotation or image.
 
     Attributes
     ----------
@@ -16,17 +16,17 @@ class Finding:
     rule
         A name in `RULES`.
     row
-        The annotation's place in the source; None if it is the image as a whole.
+        The annotation's row in the source; None for an image as a whole.
     cell_type
-        Its category, or the image's; empty text if there is none.
+        Its type, or that of the image; an empty string if it has none.
     value
-        What was measured, if the rule measures.
+        The measured value, if the rule measures something.
     note
-        What is wrong, in words, where numbers do not tell.
+        A description of the problem, if the value does not describe it.
     partner
-        The row of the annotation that it was compared to, if it was.
+        The row of the annotation that it was compared to, if any.
     area
-        Pixels of the annotation that was measured; None if it is the image as a whole, or cannot be read.
+        Number of pixels of the annotation; None for an image as a whole, and if the annotation cannot be read.
     usual
         The median area of its type, if its area was compared to it.
     """
@@ -44,26 +44,27 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ImageFindings:
-    """The findings in one image, and what later rules need of its annotations.
+    """The findings in one image, and facts about its annotations for later rules.
 
     Attributes
     ----------
     image_id
         The image.
     cell_type
-        Its category.
+        Its type.
     findings
-        What was found.
+        The findings.
     rows, cell_types, areas
-        (n,) of each annotation: its place in the source, category and area in pixels, before overlaps.
+        (n,) each: row in the source, type and area in pixels of each annotation, before overlaps are resolved.
     turned
-        What became of the Orientation tag of its file: applied or ignored; empty text if it turns nothing.
+        Whether the Orientation tag of its file was applied or ignored; an empty string if the tag does not rotate or
+        flip it.
     ignored
-        How much of it is ignored, if something was to be.
+        How much of it is ignored, if the source marks regions to ignore.
     pixel_size
-        Side of a pixel in micrometres, if anything tells.
+        Side of a pixel in micrometres, if known.
     cut
-        Number of annotations that others took pixels from before.
+        Number of annotations that lost pixels to others before.
     """
 
     image_id: str

@@ -1,4 +1,4 @@
-"""Checking one image: what a worker does."""
+"""Check of one image in a worker."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,13 +23,13 @@ class CheckTask:
     Attributes
     ----------
     record
-        What its reader says of it.
+        The image, as its reader describes it.
     problem
         Why there is no image file, if there should be one.
     overlap
-        The rule by which overlaps will be resolved.
+        The rule that will resolve overlaps.
     thresholds
-        Per rule the value from which on it finds something.
+        The lowest value that each rule finds.
     """
 
     record: ImageRecord | FaultyImage
@@ -83,7 +83,7 @@ def check_image(task: CheckTask) -> ImageFindings | Failed:
 
 
 def load_readable(record: ImageRecord, shape: tuple[int, int] | None) -> tuple[dict[int, str], Annotations]:
-    """Load what can be read, and say what cannot."""
+    """Load the annotations that can be read, and return the problems of the others by row."""
     try:
         return {}, record.load(shape)
     except CellprepError:
@@ -103,7 +103,7 @@ def _judge_pixels(record: ImageRecord, pixels: NDArray[Any], annotations: Annota
         note = f"every pixel of {record.pixels} is {pixels.flat[0]}"
         yield Finding(record.image_id, "image-constant", cell_type=annotations.cell_type, note=note)
     if not all_finite(pixels):
-        note = f"some pixels of {record.pixels} are NaN or infinite: no network learns from such an image"
+        note = f"some pixels of {record.pixels} are NaN or infinite: no network can be trained on such an image"
         yield Finding(record.image_id, "image-nan", cell_type=annotations.cell_type, note=note)
 
 

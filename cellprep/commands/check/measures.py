@@ -1,4 +1,4 @@
-"""The measures of every annotation of an image: arrays by the name of the rule that judges them."""
+"""Measures of every annotation of an image: an array for each rule, by its name."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,23 +20,23 @@ def measure_annotations(
     Parameters
     ----------
     runs
-        The annotations, n in number.
+        The n annotations.
     overlap
-        The rule by which overlaps will be resolved.
+        The rule that will resolve overlaps.
     duplicate_iou
-        The IoU from which on two are duplicates; these are not also one inside the other.
+        The lowest IoU of duplicates, which do not count as inside each other.
     before
-        (n,) the pixels of each before overlaps were resolved, if they were. One that has lost some counts as one
-        piece: others may have parted it.
+        (n,) number of pixels of each before overlaps were resolved, if they were. An annotation that lost pixels counts
+        as one piece, as others may have divided it.
 
     Returns
     -------
     values : dict of str to ndarray
-        Per rule (n,) float64: what the rule judges.
+        (n,) float64 for each rule: the values that it compares to its threshold.
     partners : dict of str to ndarray
-        Per rule that compares annotations (n,) int64: the one it was compared to.
+        (n,) int64 for each rule that compares annotations: the annotation that each was compared to.
     twice : float
-        Pixels covered several times, over those covered once; the rule of the image as a whole.
+        Ratio of the pixels covered several times to the pixels covered once, for the image as a whole.
     """
     overlaps = find_overlaps(runs)
     areas = np.maximum(runs.areas, 1)
@@ -57,7 +57,7 @@ def measure_annotations(
 def _compare(
     overlaps: Overlaps, areas: NDArray[np.int64], duplicate_iou: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Partners]:
-    """Return the highest IoU of each with an earlier one, the greatest share of it inside another, and with which."""
+    """Return each one's highest IoU with an earlier one, its largest share inside another, and these partners."""
     first, second, shared = overlaps.first, overlaps.second, overlaps.pixels
     iou = shared / (areas[first] + areas[second] - shared)
     apart = iou < duplicate_iou
@@ -73,8 +73,9 @@ def _compare(
 def _greatest(
     places: NDArray[np.int64], values: NDArray[np.float64], partners: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the greatest value at each place, and the partner that it belongs to; 0 and -1 where there is none."""
-    order = np.lexsort((-partners, values, places))  # the greatest comes last, and of equals the first partner's
+    """Return the largest value of each place, and its partner; 0 and -1 where there is none."""
+    # The largest value comes last, and among equals that of the first partner.
+    order = np.lexsort((-partners, values, places))
     greatest, partner = np.zeros(count), np.full(count, -1)
     greatest[places[order]] = values[order]
     partner[places[order]] = partners[order]

@@ -1,4 +1,4 @@
-"""The report of a check, as a table, as JSON, and as a CSV of flags."""
+"""The report of a check as a table, JSON, and a CSV of flags."""
 
 import csv
 import io
@@ -33,11 +33,11 @@ _COLUMNS = {
     "note": "string",
 }
 
-_NAMED = 10  # images of a rule that the table's words name
+_NAMED = 10  # images listed for each rule
 
 
 class Flag(NamedTuple):
-    """A finding as text: a line of a CSV of flags."""
+    """A finding as text: a row in a CSV of flags."""
 
     image: str
     row: str
@@ -50,20 +50,20 @@ class Flag(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckReport(Report):
-    """Everything that a check found.
+    """The findings of a check.
 
     Attributes
     ----------
     source
-        What was checked, in words.
+        Description of the source.
     images
-        What was found in each image, in the source's order.
+        The findings in each image, in the source's order.
     findings
-        All findings: image by image, and within one in the order of the rules.
+        All findings by image, and in the order of the rules within an image.
     rules
-        The rules whose findings are flagged; those of others are only counted.
+        The rules whose findings are flagged; those of other rules are only counted.
     thresholds
-        Per rule the value from which on it found something.
+        The lowest value that each rule finds.
     """
 
     source: str
@@ -74,17 +74,17 @@ class CheckReport(Report):
 
     @property
     def flagged(self) -> list[Finding]:
-        """The findings that count."""
+        """The flagged findings."""
         return [finding for finding in self.findings if finding.rule in self.rules]
 
     @property
     def suspects(self) -> list[Suspect]:
-        """The annotations and images that are flagged, the worst first, each with all that was found of it."""
+        """The flagged annotations and images, worst first, each with all its findings."""
         return find_suspects(self.flagged, self.images, self.thresholds)
 
     @property
     def annotations(self) -> Counter[str]:
-        """Number of annotations by type, with those that could not be read."""
+        """Number of annotations by type, including those that could not be read."""
         return self.cells + Counter(found.cell_type for found in self._of_rule("fault"))
 
     @property
@@ -94,12 +94,12 @@ class CheckReport(Report):
 
     @property
     def failures(self) -> dict[str, str]:
-        """Per image whose annotations cannot be read what is wrong with it."""
+        """The problem of each image whose annotations cannot be read."""
         return {found.image_id: found.note for found in self._of_rule("image-fault")}
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Per other image its number of annotations that could be read, and of findings by rule."""
+        """For each other image, the number of readable annotations, and of findings by rule."""
         of_image, failures = self._counts(), self.failures
         return [
             {
@@ -118,12 +118,12 @@ class CheckReport(Report):
         yield "suspicious findings", f"{len(self.flagged):,}"
 
     def write_flags(self, path: Path | str) -> None:
-        """Write what is flagged: a CSV with the columns image, row, cell_type, rule, value, threshold, note.
+        """Write the flags as a CSV with the columns image, row, cell_type, rule, value, threshold, note.
 
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If the file cannot be written.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -132,14 +132,14 @@ class CheckReport(Report):
         write_whole(local_path(path, "path"), text.getvalue())
 
     def flag(self, found: Finding) -> Flag:
-        """Return a finding as a line of `write_flags`."""
+        """Return a finding as a row of `write_flags`."""
         row = "" if found.row is None else str(found.row)
         value = "" if found.value is None else f"{found.value:.4g}"
         threshold = str(self.thresholds.get(found.rule, ""))
         return Flag(found.image_id, row, found.cell_type, found.rule, value, threshold, found.note)
 
     def findings_dataframe(self) -> "DataFrame":
-        """Return a table with a row per finding that is flagged, as `write_flags` writes them.
+        """Return a table with a row per flagged finding, as in `write_flags`.
 
         Returns
         -------
@@ -161,7 +161,7 @@ class CheckReport(Report):
         return make_frame([columns], _COLUMNS)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything for JSON."""
         of_image, cells = self._counts(), self.cells
         types = Counter(image.cell_type for image in self.images)
         return {
@@ -193,7 +193,7 @@ class CheckReport(Report):
         }
 
     def table(self) -> list[str]:
-        """Lay out the numbers of findings by rule and type, then what is wrong with images, by name."""
+        """Return a table of the numbers of findings by rule and type, and lines on the problems of images."""
         annotations = self.annotations
         types = sorted(annotations.keys() | {found.cell_type for found in self.findings})
         header = ["rule", "threshold", *(printable(name) if name else "(no type)" for name in types), "all"]
@@ -211,12 +211,12 @@ class CheckReport(Report):
         return [self.source, *table, *self._images_in_words(), self._summary(), *self._worst()]
 
     def notes(self) -> list[str]:
-        """Return lines on which images were turned, on what is ignored, and on what a store cannot tell."""
+        """Return lines on rotated images, on ignored regions, and on the limits of checking a store."""
         turned = turning_notes((image.image_id, image.turned) for image in self.images)
         cut = sum(image.cut for image in self.images)
         untold = (
-            f"{count(cut, 'annotation')} lost pixels to others when the store was built: their shapes are judged by "
-            "what is left, and overlaps cannot be judged; check the annotations that the store was built from as well"
+            f"{count(cut, 'annotation')} lost pixels to others when the store was built: only the remaining shapes can "
+            "be checked, and overlaps cannot; check the annotations that the store was built from as well"
         )
         ignored = ignored_notes(total(image.ignored for image in self.images))
         return [*turned, *ignored, *([untold] if cut else [])]
@@ -240,20 +240,20 @@ class CheckReport(Report):
                 if told[found.rule] <= _NAMED:
                     lines.append(_in_words(found))
         more = (told - Counter(dict.fromkeys(told, _NAMED))).items()
-        return lines + [f"{rule}: {number:,} more; --out names every one" for rule, number in more]
+        return lines + [f"{rule}: {number:,} more; list all with --out" for rule, number in more]
 
     def _worst(self) -> list[str]:
-        """Name the worst annotations; images as a whole, and masks that cannot be read, are named before."""
+        """Return lines on the worst annotations; images as a whole and unreadable masks are listed before."""
         worst = [one for one in self.suspects if one.row is not None and one.findings[0].rule != "fault"]
-        title = f"The {_NAMED} worst annotations:" if len(worst) > _NAMED else "These annotations, the worst first:"
+        title = f"The {_NAMED} worst annotations:" if len(worst) > _NAMED else "These annotations, worst first:"
         return [title, *indented(map(str, worst[:_NAMED]))] if worst else []
 
     def _summary(self) -> str:
         annotations = {(found.image_id, found.row) for found in self.flagged if found.row is not None}
         images = {found.image_id for found in self.flagged if found.row is None}
         return (
-            f"{len(annotations):,} of {self.annotations.total():,} annotations and {len(images):,} of "
-            f"{len(self.images):,} images as a whole are suspicious"
+            f"suspicious: {len(annotations):,} of {self.annotations.total():,} annotations, and {len(images):,} of "
+            f"{len(self.images):,} images as a whole"
         )
 
 

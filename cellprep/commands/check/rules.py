@@ -1,4 +1,4 @@
-"""The rules by which an annotation or an image is suspicious: a name and, where it measures, a threshold each."""
+"""The rules that find suspicious annotations and images: each has a name, and a threshold if it measures something."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ class Rule:
     Attributes
     ----------
     says
-        What is so of the annotations or images that it finds.
+        Description of the annotations or images that it finds.
     threshold
-        The value from which on it finds them; None if there is nothing to choose.
+        The lowest value that it finds; None if it has no threshold.
     suspicious
-        Whether what it finds is flagged unless asked otherwise, or only counted.
+        Whether its findings are flagged by default, or only counted.
     """
 
     says: str
@@ -26,27 +26,27 @@ class Rule:
     suspicious: bool = True
 
 
-#: The rules by name: those of annotations, then those of images.
+#: The rules by name: first those of annotations, then those of images.
 RULES: dict[str, Rule] = {
     "fault": Rule("its mask cannot be read"),
-    "blank": Rule("it has no pixel"),
+    "blank": Rule("its mask is empty"),
     "duplicate": Rule("IoU with an earlier annotation", 0.5),
-    "inside": Rule("share of its pixels inside one other, no duplicate", 0.9),
-    "overlap": Rule("share of its pixels that others claim", 0.5),
-    "hidden": Rule("others cover it entirely, so that it gets no pixel"),
-    "components": Rule("pieces that do not touch each other", 2),
-    "holes": Rule("pixels in its holes, over its area: filled only in part", 0.05),
-    "thin-lines": Rule("pixels in lines one pixel wide, over the root of its area: an outline not filled", 1.0),
-    "straight-cut": Rule("longest part of its outline along a row, over the root of its area: cut off", 1.25),
+    "inside": Rule("share of its pixels inside another annotation that is not a duplicate", 0.9),
+    "overlap": Rule("share of its pixels that other annotations cover", 0.5),
+    "hidden": Rule("other annotations cover it completely, so that it has no pixels left"),
+    "components": Rule("number of separate pieces", 2),
+    "holes": Rule("pixels in its holes / its area: only partly filled", 0.05),
+    "thin-lines": Rule("pixels in lines one pixel wide / square root of its area: an unfilled outline", 1.0),
+    "straight-cut": Rule("longest straight edge along a row / square root of its area: truncated", 1.25),
     "tiny": Rule("deviations of its log area below the median of its type", 3.5),
     "huge": Rule("deviations of its log area above the median of its type", 3.5),
     "edge": Rule("it touches the image's edge", suspicious=False),
     "image-fault": Rule("its annotations cannot be read"),
-    "annotated-twice": Rule("pixels covered several times, over those covered once", 1.0),
-    "image-missing": Rule("there is no file of it"),
+    "annotated-twice": Rule("pixels covered several times / pixels covered once", 1.0),
+    "image-missing": Rule("it has no file"),
     "image-unreadable": Rule("its file cannot be read"),
-    "image-size": Rule("its file has another size than its annotations"),
-    "image-constant": Rule("all its pixels have one value"),
+    "image-size": Rule("its file and its annotations differ in size"),
+    "image-constant": Rule("all its pixels have the same value"),
     "image-nan": Rule("some of its pixels are NaN or infinite"),
     "unannotated": Rule("the file has no annotations", suspicious=False),
 }
@@ -58,7 +58,7 @@ def choose_thresholds(chosen: Mapping[str, float]) -> dict[str, float]:
     Raises
     ------
     UsageError
-        If a rule has none, or the value cannot be one.
+        If the rule has no threshold, or the value is invalid.
 
     Examples
     --------
@@ -68,19 +68,19 @@ def choose_thresholds(chosen: Mapping[str, float]) -> dict[str, float]:
     thresholds = {name: rule.threshold for name, rule in RULES.items() if rule.threshold is not None}
     for name, value in chosen.items():
         if name not in thresholds:
-            raise UsageError(f"rule {name!r} has no threshold; these have one: {', '.join(thresholds)}")
+            raise UsageError(f"rule {name!r} has no threshold: the rules with one are {', '.join(thresholds)}")
         if not (isinstance(value, Real) and 0 < value < float("inf")):
-            raise UsageError(f"threshold {value!r} of the rule {name} is no number above 0")
+            raise UsageError(f"threshold {value!r} of rule {name} is invalid: give a number above 0")
     return {**thresholds, **chosen}
 
 
 def read_thresholds(texts: Iterable[str]) -> dict[str, float]:
-    """Read thresholds from texts.
+    """Parse thresholds.
 
     Raises
     ------
     UsageError
-        If one is no name and number.
+        If a text is not a name and a number.
 
     Examples
     --------
@@ -93,12 +93,14 @@ def read_thresholds(texts: Iterable[str]) -> dict[str, float]:
         try:
             found[name.strip()] = float(value)
         except ValueError:
-            raise UsageError(f"threshold {text!r} is not a rule and a number, such as duplicate=0.8") from None
+            raise UsageError(
+                f"threshold {text!r} is invalid: give a rule and a number, such as duplicate=0.8"
+            ) from None
     return found
 
 
 def choose_rules(names: Sequence[str]) -> frozenset[str]:
-    """Return the rules whose findings are flagged: those named, or all that are suspicious.
+    """Return the rules whose findings are flagged: those named, or by default all suspicious ones.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Cells that are tiny or huge for their type."""
+"""Search for cells that are tiny or huge for their type."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,23 +7,23 @@ import numpy as np
 
 from cellprep.commands.check.findings import Finding, ImageFindings
 
-_FEWEST = 20  # cells of a type from which on there is a usual size
-_LEAST_SPREAD = 0.1  # of log area: a tenth of the area more or less is never unusual
+_FEWEST = 20  # smallest number of cells of a type for which a usual size is defined
+_LEAST_SPREAD = 0.1  # of log area, as differences of 10 % in area are never unusual
 _TO_DEVIATION = 1.4826  # from the median absolute deviation, for normal distributions
 
 
 def judge_sizes(images: Sequence[ImageFindings], thresholds: Mapping[str, float]) -> Iterator[Finding]:
-    """Find the cells whose area is far from the usual one of their type.
+    """Find the cells whose area is far from the usual area of their type.
 
-    The logarithms of areas of one type are about normally distributed; their median and median absolute deviation tell
-    the usual size whatever a few outliers are.
+    The logarithms of the areas of a type are approximately normal. Their median and median absolute deviation are
+    robust estimates of the usual size.
 
     Parameters
     ----------
     images
         All images.
     thresholds
-        Of the rules ``tiny`` and ``huge``, in standard deviations.
+        Thresholds of the rules ``tiny`` and ``huge``, in standard deviations.
     """
     logs = defaultdict(list)
     for image in images:
@@ -39,7 +39,7 @@ def judge_sizes(images: Sequence[ImageFindings], thresholds: Mapping[str, float]
             deviations = (np.log(area) - median) / spread
             rule = "tiny" if deviations < 0 else "huge"
             if abs(deviations) >= thresholds[rule]:
-                note = f"area {area}; half of this type have {np.exp(median):.0f} or less"
+                note = f"area {area}; the median of its type is {np.exp(median):.0f}"
                 yield Finding(
                     image.image_id, rule, row, name, float(abs(deviations)), note, None, area, float(np.exp(median))
                 )

@@ -1,4 +1,4 @@
-"""Annotations and predictions from any format that is read to any that is written."""
+"""Conversion of annotations and predictions between formats."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -30,36 +30,40 @@ __all__ = ["ConvertOptions", "ConvertReport", "convert"]
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertOptions:
-    """How annotations are converted.
+    """Options of conversion.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is invalid.
     """
 
     images: Annotated[
         Path | str | Literal[False] | None,
         Option(
-            "Folder or URL of image files, named by id: for sizes and names, and to be taken along by formats that do "
-            "that; those that SOURCE has, too.",
+            "Folder or URL of image files, named by id, for sizes and names, and to include in formats that contain "
+            "images; in addition to the images of SOURCE.",
             metavar="FOLDER",
-            unset=("--no-images", "Take no images along."),
+            unset=("--no-images", "Do not include images."),
             group="Images",
         ),
     ] = None
     exclude: Annotated[
         Path | str | None,
-        Option("CSV of annotations (image, row) and images to leave out, as check writes it.", group="Annotations"),
+        Option("CSV of annotations (image, row) and images to leave out, as written by check.", group="Annotations"),
     ] = None
     overlap: Overlap = "smaller-on-top"
     simplify: Annotated[
         float,
-        Option("How far outlines may be from the exact ones, to have fewer corners.", metavar="PIXELS", group="Output"),
+        Option(
+            "Simplify outlines to fewer corners, at most this far from the exact ones.",
+            metavar="PIXELS",
+            group="Output",
+        ),
     ] = 0.0
     folds: Annotated[
         Path | str | None,
-        Option("CSV that `cellprep split` wrote, for formats that know folds; give --fold, too.", group="Output"),
+        Option("CSV written by `cellprep split`, for formats with folds; requires --fold.", group="Output"),
     ] = None
     fold: Annotated[int | None, Option("The fold of --folds to validate on.", group="Output")] = None
     orientation: TurnedBy = None
@@ -72,9 +76,11 @@ class ConvertOptions:
         find_rule(self.overlap)
         check_jobs(self.jobs)
         if not 0 <= self.simplify < float("inf"):
-            raise UsageError(f"simplify {self.simplify} is no tolerance: give a number of pixels, 0 for exact outlines")
+            raise UsageError(f"simplify {self.simplify} is invalid: give a number of pixels, 0 for exact outlines")
         if (self.folds is None) != (self.fold is None):
-            raise UsageError("a file of folds and the number of the fold to validate on belong together: give both")
+            raise UsageError(
+                "--folds and --fold require each other: give the file, and the number of the validation fold"
+            )
 
 
 @takes(SourceOptions, ConvertOptions)
@@ -83,40 +89,40 @@ def convert(
 ) -> ConvertReport:
     r"""Convert annotations or predictions to a format that other tools open.
 
-    Cells that overlap keep all their pixels where the format can hold that. What it cannot hold is counted in the
-    report. What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
-    if all fail, nothing is written.
+    Overlapping cells keep all their pixels if the format can hold overlaps. The report counts the features that it
+    cannot hold. The output is written to a temporary path, and moved to `out` when it is complete. The other images are
+    converted even if some fail; if all fail, nothing is written.
 
     Parameters
     ----------
     source
-        The annotations: their path, what `cellprep.open_source` returns, or `cellprep.open_prediction` for COCO
-        results, a store, or labels as arrays by the images' ids.
+        The annotations: their path, the result of `cellprep.open_source`, or of `cellprep.open_prediction` for COCO
+        results, a store, or arrays of labels by image id.
     to
         The format, a name in `EXPORTERS`.
     out
-        The file to write (``kaggle-csv``, ``coco``, ``coco-polygons``) or the folder (all others); the folders above it
-        are made. There must be nothing yet, but for an empty folder.
+        The file to write (``kaggle-csv``, ``coco``, ``coco-polygons``) or the folder (all others). It must be new, or
+        an empty folder; missing parent folders are created.
     options
-        How it is converted.
+        Options of conversion.
     **keywords
         Fields of `ConvertOptions`, and how a source is read (``format``, ``rle_order``, ``crowds``), by name.
 
     Returns
     -------
     ConvertReport
-        What became of every image. Failures of images are in it, not raised.
+        The outcome for every image. Failed images are reported, not raised.
 
     Raises
     ------
     UsageError
-        If there is no such format, or an option does not fit it; or if only images tell the sizes, and none are given.
+        If the format is unknown, or an option does not apply to it; or if image sizes are unknown without image files.
     SourceError
-        If the source holds no images.
+        If the source has no images.
     ImageFileError
         If the folder of images cannot be read.
     OutputError
-        If `out` exists, or the disk takes no more.
+        If `out` exists, or the disk is full.
 
     Examples
     --------
@@ -135,7 +141,7 @@ def convert(
     exclusions = _exclusions(source, options)
     total = len(source.image_ids) - len(exclusions.images)
     if not total:
-        raise SourceError(f"{source.name} holds no images: there is nothing to convert")
+        raise SourceError(f"{source.name} has no images to convert")
     images = _Images(source, exporter, exclusions, open_images(source, options.images or None), options)
     whole = _whole(images, options) if exporter.needs_types else Whole()
     report = ConvertReport(str(out), to, exporter, total=total, overlap=options.overlap)
@@ -153,13 +159,13 @@ def convert(
 
 
 def _refuse_strangers(to: str, exporter: Exporter, options: ConvertOptions) -> None:
-    """Refuse options that mean nothing to a format."""
+    """Refuse options that do not apply to a format."""
     if options.simplify and not exporter.is_outlines:
         able = [name for name, known in EXPORTERS.items() if known.is_outlines]
-        raise UsageError(f"{to} has no outlines that could be simplified: leave it out, or choose of {', '.join(able)}")
+        raise UsageError(f"{to} has no outlines to simplify: leave out --simplify, or use one of {', '.join(able)}")
     if options.folds is not None and not exporter.knows_folds:
         able = [name for name, known in EXPORTERS.items() if known.knows_folds]
-        raise UsageError(f"{to} knows no folds: leave them out, or choose of {', '.join(able)}")
+        raise UsageError(f"{to} has no folds: leave out --folds, or use one of {', '.join(able)}")
 
 
 def _exclusions(source: Source, options: ConvertOptions) -> Exclusions:
@@ -172,7 +178,7 @@ def _exclusions(source: Source, options: ConvertOptions) -> Exclusions:
 
 
 class _Images:
-    """The images of a source as tasks, which are made anew each time, so that few are in memory."""
+    """The images of a source as tasks, which are made again on each iteration to keep few in memory."""
 
     def __init__(
         self,
@@ -186,7 +192,7 @@ class _Images:
         self._folder, self._options = folder, options
         self._fold_of = read_folds(options.folds)[0] if options.folds is not None else {}
         if unknown := [name for name in source.image_ids if self._fold_of and name not in self._fold_of]:
-            raise UsageError(f"{options.folds} has no fold of image {unknown[0]!r}: make it from this source")
+            raise UsageError(f"{options.folds} has no fold for image {unknown[0]!r}: make it from this source")
         if self._fold_of and options.fold not in self._fold_of.values():
             known = ", ".join(map(str, sorted(set(self._fold_of.values()))))
             raise UsageError(f"{options.folds} has no fold {options.fold}: it has {known}")
@@ -208,7 +214,7 @@ class _Images:
 
 
 def _whole(images: Iterable[ImageConversion], options: ConvertOptions) -> Whole:
-    """Return what is known of all cells; images that cannot be read are named when they are converted."""
+    """Return facts about all cells; unreadable images are reported when they are converted."""
     found: set[str] = set()
     unknown = []
     has_scores = False

@@ -1,4 +1,4 @@
-"""Converting one image: what a worker does."""
+"""Conversion of one image in a worker."""
 
 from dataclasses import dataclass, field, replace
 from itertools import compress
@@ -32,15 +32,15 @@ class ImageConversion(WritingTask):
     Attributes
     ----------
     record
-        What the reader says of it.
+        The image, as its reader describes it.
     overlap
         The rule that resolves overlaps.
     simplify
-        By how many pixels outlines may differ from the exact ones.
+        The largest distance of simplified outlines from the exact ones, in pixels.
     fold
         The part of the data set that it is in.
     takes_picture
-        Whether its picture is taken along, if there is one.
+        Whether to include its picture, if there is one.
     """
 
     record: ImageRecord | FaultyImage
@@ -56,28 +56,28 @@ class ImageConversion(WritingTask):
 
     @property
     def has_scores(self) -> bool:
-        """Whether the reader knows by now that there are scores."""
+        """True if the reader already knows that there are scores."""
         return getattr(self.record, "scores", None) is not None
 
     def known_types(self) -> frozenset[str] | None:
-        """Return the types of its cells; None if they are known only when it is loaded."""
+        """Return the types of its cells; None if they are unknown until it is loaded."""
         if isinstance(self.record, FaultyImage):
             return frozenset()
         return self.record.loaded_types()
 
     def knowing(self, types: tuple[str, ...]) -> "ImageConversion":
-        """Return it with the types of all images' cells."""
+        """Return the task with the cell types of all images."""
         return replace(self, types=types)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConverted(Written):
-    """What became of an image.
+    """The outcome for an image.
 
     Attributes
     ----------
     ious
-        (n,) how well the simplified outlines agree with the cells; nothing if they are exact.
+        (n,) IoU of each simplified outline and its exact cell; empty if outlines are exact.
     """
 
     ious: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -119,13 +119,13 @@ def _load(task: ImageConversion) -> tuple[ImageRecord, Annotations]:
 
 
 def _content(task: ImageConversion, record: ImageRecord, annotations: Annotations) -> Content:
-    """Return what is written: the labels after overlaps are resolved, and the masks where some overlap."""
+    """Return the content to write: the labels after overlaps are resolved, and the masks if some overlap."""
     runs = annotations.runs
     areas = runs.areas if annotations.areas is None else annotations.areas
     labels = _labels(runs, annotations.overlap or task.overlap, areas)
     pixels = np.bincount(labels.ravel(), minlength=len(runs) + 1)
     owned = pixels[1:] > 0
-    has_overlaps = int(runs.areas.sum()) > int(pixels[1:].sum())  # some pixels are claimed more than once
+    has_overlaps = int(runs.areas.sum()) > int(pixels[1:].sum())  # some pixels are covered more than once
     return Content(
         image_id=record.image_id,
         labels=labels,
@@ -147,7 +147,7 @@ def _content(task: ImageConversion, record: ImageRecord, annotations: Annotation
 
 
 def _labels(runs: Runs, rule: str, areas: NDArray[np.int64]) -> NDArray[Any]:
-    """Resolve overlaps, of a huge image window by window, as so many pixels at once would take much memory."""
+    """Resolve overlaps; window by window for a huge image, to save memory."""
     if not is_huge(runs.shape):
         return resolve_overlaps(runs, rule, areas).labels
     windowed = WindowedRuns.of(runs)
@@ -191,12 +191,12 @@ def _ious_of(exact: Runs, found: Runs) -> NDArray[np.float64]:
 
 
 def _picture(task: ImageConversion, record: ImageRecord, runs: Runs) -> Picture:
-    """Return an image's picture, of the size of its annotations; it is taken along where that is wanted.
+    """Return an image's picture, included if requested.
 
     Raises
     ------
     AnnotationError
-        If it is of another size.
+        If its size differs from that of the annotations.
     """
     if not (task.exporter.takes_pictures and record.pixels):
         return Picture(record.file_name)
@@ -207,14 +207,14 @@ def _picture(task: ImageConversion, record: ImageRecord, runs: Runs) -> Picture:
     size: Any = fitting(record.pixels, decoded, runs.shape).shape[-2:]
     if size != runs.shape:
         raise AnnotationError(
-            f"{record.pixels} is {size[0]} x {size[1]} (height x width): its annotations say "
+            f"{record.pixels} is {size[0]} x {size[1]} (height x width): its annotations are "
             f"{runs.shape[0]} x {runs.shape[1]}"
         )
     return Picture(place, record.pixels, runs.shape)
 
 
 def _file_name(record: ImageRecord) -> str:
-    """Return the name of an image's file, by which readers find its id again; empty text if nothing tells it."""
+    """Return the file name of an image, from which readers derive its id; an empty string if it is unknown."""
     if record.file_name or not isinstance(record.pixels, ImageFile):
         return record.file_name
     path = Path(record.pixels.path.name)

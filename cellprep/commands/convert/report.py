@@ -17,9 +17,9 @@ class ConvertReport(WrittenReport):
     Attributes
     ----------
     overlap
-        The rule that resolves overlaps, where the format cannot hold them.
+        The rule that resolves overlaps if the format cannot hold them.
     mean_iou, min_iou
-        How well simplified outlines agree with the exact cells; 1 if they are exact.
+        Mean and lowest IoU of simplified outlines and exact cells; 1 if outlines are exact.
     """
 
     overlap: str = ""
@@ -29,7 +29,7 @@ class ConvertReport(WrittenReport):
 
     @property
     def mean_iou(self) -> float:
-        """How well simplified outlines agree with the exact cells on average."""
+        """Mean IoU of simplified outlines and exact cells; 1 if outlines are exact."""
         return self._sum_of_ious / self._simplified if self._simplified else 1.0
 
     def add(self, image_id: str, outcome: Written | Failed) -> None:
@@ -44,8 +44,5 @@ class ConvertReport(WrittenReport):
         return self.overlap
 
     def _summary(self) -> list[str]:
-        simplified = (
-            f"simplified outlines agree with the exact cells by an IoU of {self.mean_iou:.4f} on average, "
-            f"{self.min_iou:.4f} at least"
-        )
+        simplified = f"IoU of simplified outlines and exact cells: mean {self.mean_iou:.4f}, lowest {self.min_iou:.4f}"
         return [*([simplified] * bool(self._simplified)), *super()._summary()]

@@ -1,4 +1,4 @@
-"""Scoring predicted cells against true ones, image by image."""
+"""Scoring of predicted cells against true cells, image by image."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -50,18 +50,18 @@ __all__ = [
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationOptions:
-    """What to score, and how.
+    """Options of scoring: what to score, and how.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is invalid.
     """
 
     images: Annotated[
         Path | str | None,
         Option(
-            "Folder of image files, named by id: to draw, and for sizes that neither side tells.",
+            "Folder of image files, named by id: for pictures, and for sizes that neither side has.",
             metavar="FOLDER",
             group="Images",
         ),
@@ -69,19 +69,19 @@ class EvaluationOptions:
     by_class: Annotated[
         bool,
         Option(
-            "Score each class of cells, too, and count which class was taken for which.",
+            "Also score each class of cells, and count confusions of classes.",
             flags=("--by-class",),
             group="Scores",
         ),
     ] = False
     folds: Annotated[
         Path | str | None,
-        Option("CSV that `cellprep split` wrote: the images of --fold are scored.", group="Scores"),
+        Option("CSV written by `cellprep split`: score the images of --fold.", group="Scores"),
     ] = None
     fold: Annotated[int | None, Option("The fold of --folds to score.", group="Scores")] = None
     common: Annotated[
         bool,
-        Option("Score the images that both sides have; the others are counted and named.", group="Scores"),
+        Option("Score the images that both sides have; the others are counted and listed.", group="Scores"),
     ] = False
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
@@ -103,10 +103,10 @@ def evaluate(
     Parameters
     ----------
     predicted
-        Predicted cells, the first of both sides: a path, what `cellprep.open_prediction` or `cellprep.open_source`
-        returns, a store, or labels, (H, W) integers, or per id of an image such labels.
+        Predicted cells: a path, the result of `cellprep.open_prediction` or `cellprep.open_source`, a store, labels,
+        (H, W) integers, or such labels by image id.
     truth
-        True cells, in any of these ways. Those that overlap are scored so, with all their pixels.
+        True cells, in any of these forms. Overlapping cells are scored with all their pixels.
     options
         What to score, and how.
     **keywords
@@ -115,15 +115,15 @@ def evaluate(
     Returns
     -------
     EvaluationReport
-        The scores; images whose cells cannot be read are in its `failures`, and in no score.
+        The scores. Images whose cells cannot be read are in its `failures`, and in no score.
 
     Raises
     ------
     UnpairedError
-        If an image is on one side only, unless ``common`` leaves it out; then nothing is scored.
+        If an image is only on one side and ``common`` is False.
     UsageError
-        If an image that is asked for is on neither; or if scores by class are asked for, and cells have no class, or
-        predicted ones a class that no true cell has.
+        If a selected image is on neither side; or, for scores by class, if cells have no class, or predicted cells have
+        a class that no true cell has.
     ImageFileError
         If the image folder cannot be read.
 
@@ -172,21 +172,21 @@ def draw_worst(
     options: EvaluationOptions | None = None,
     **keywords: Any,
 ) -> list[Path]:
-    """Draw the images with the lowest scores, with the outlines of cells that were found, missed, false, merged, split.
+    """Draw the images with the lowest scores, with outlines of found, missed, false, merged and split cells.
 
     Parameters
     ----------
     report
-        From `evaluate`, with the same `predicted`, `truth`, `options` and keywords.
+        The result of `evaluate` with the same `predicted`, `truth`, `options` and keywords.
     number
-        How many.
+        Number of images to draw.
     out
-        Folder for the pictures, made if need be: ``01-<id>.png`` is the worst.
+        Folder for the pictures, created if missing: ``01-<id>.png`` is the worst.
 
     Returns
     -------
     list of Path
-        The pictures, the worst image first.
+        The pictures, worst image first.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def draw_worst(
     """
     out = local_path(out)
     if not isinstance(number, Integral) or number < 1:
-        raise UsageError(f"number is {described(number)}: give how many images to draw, 1 or more")
+        raise UsageError(f"number is {described(number)}: give the number of images to draw, 1 or more")
     truth, keywords = as_source(truth, keywords, "truth")
     predicted = as_prediction(predicted, truth)
     options = options_of(EvaluationOptions, options, keywords)
@@ -223,7 +223,7 @@ def draw_worst(
 def drawings_of_worst(
     report: EvaluationReport, predicted: Source, truth: Source, number: int, out: Path, options: EvaluationOptions
 ) -> list[Drawing]:
-    """Return what is to be drawn by `draw_worst`, the worst image first."""
+    """Return the drawings of `draw_worst`, worst image first."""
     worst = report.worst(number)
     tasks = {task.image_id: task for task in _tasks(predicted, truth, replace(options, only=tuple(worst)))}
     scores = {image.image_id: score for image, score in report.scored}
@@ -234,23 +234,23 @@ def drawings_of_worst(
 
 
 def refuse_pictures(out: Path | str) -> None:
-    """Refuse a folder for pictures that holds anything: pictures of another run would stay among the new ones.
+    """Refuse a folder for pictures that is not empty, as old and new pictures would be mixed.
 
     Raises
     ------
     UsageError
-        If the folder is not empty, or something else.
+        If the path is not a new or empty folder.
     MissingExtraError
         If Matplotlib is not installed.
     """
     require_matplotlib()
     out = local_path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"the pictures' folder {out} is not empty: choose a new one (--pictures)")
+        raise UsageError(f"the folder for pictures {out} is not empty: choose a new one (--pictures)")
 
 
 def _tasks(predicted: Source, truth: Source, options: EvaluationOptions) -> Iterator[EvaluationTask]:
-    """Pair the images of both sides, in the truth's order."""
+    """Pair the images of both sides, in the order of the truth."""
     wanted = set(options.only)
     if unknown := sorted(wanted.difference(predicted.image_ids, truth.image_ids)):
         raise UsageError(f"image {unknown[0]!r} is neither in {predicted.name} nor in {truth.name}")
@@ -282,7 +282,7 @@ def _read_as(
 
 
 def _with_file(record: ImageRecord | FaultyImage, folder: ImageFolder | None) -> ImageRecord | FaultyImage:
-    """Return a record with its image file, if there is one: scores do without."""
+    """Return a record with its image file, if there is one; scores do not need it."""
     if folder is None or isinstance(record, FaultyImage):
         return record
     try:

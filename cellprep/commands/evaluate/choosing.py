@@ -1,4 +1,4 @@
-"""Which images of both sides are scored: all, those of a fold, or those that both sides have."""
+"""Choice of the images to score: all, those of a fold, or those that both sides have."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,30 +23,30 @@ def choose_images(
     Parameters
     ----------
     predicted, truth
-        Both sides.
+        The two sides.
     only
-        Ids to choose from; all unless given.
+        Ids to choose from; by default all.
     folds, fold
-        What ``cellprep split`` wrote, and the fold whose images are scored.
+        The CSV written by ``cellprep split``, and the fold whose images are scored.
     common
-        Whether images that one side lacks are left out.
+        Whether to leave out images that are missing on one side.
 
     Returns
     -------
     tuple of str
-        The ids; none for all.
+        The ids; empty for all images.
     dict
-        Per side, ``predictions`` and ``truth``, the images left out because it lacks them.
+        For each side, ``predictions`` and ``truth``, the images left out because they are missing on it.
 
     Raises
     ------
     UsageError
-        If there is no such fold, only one of both is given, or no image is left.
+        If there is no such fold, only one of `folds` and `fold` is given, or no image is left.
     SourceError
         If the file of folds cannot be read.
     """
     if (folds is None) != (fold is None):
-        raise UsageError("a file of folds and the number of the fold to score belong together: give both")
+        raise UsageError("--folds and --fold require each other: give the file, and the number of the fold to score")
     chosen = list(only)
     if folds is not None:
         fold_of, file = read_folds(folds)
@@ -55,32 +55,32 @@ def choose_images(
             raise UsageError(f"{file} has no fold {fold}: it has {known}")
         chosen = [name for name, number in fold_of.items() if number == fold and (not only or name in only)]
         if not chosen:
-            raise UsageError(f"none of the images that are asked for is in fold {fold} of {file}")
+            raise UsageError(f"none of the selected images is in fold {fold} of {file}")
     if not common:
         return tuple(chosen), {}
     ours, theirs = set(predicted.image_ids), set(truth.image_ids)
     asked = chosen or [*dict.fromkeys([*truth.image_ids, *predicted.image_ids])]
     both = [name for name in asked if name in ours and name in theirs]
     if not both:
-        raise UsageError(f"no image is both in {predicted.name} and in {truth.name}: nothing is scored")
+        raise UsageError(f"{predicted.name} and {truth.name} have no images in common, so nothing was scored")
     sides = {"predictions": ours, "truth": theirs}
     return tuple(both), {side: [name for name in asked if name not in ids] for side, ids in sides.items()}
 
 
 def notes_on_left_out(left_out: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return lines that count and name the images that a side lacks.
+    """Return lines that count and list the images that are missing on a side.
 
     Examples
     --------
     >>> notes_on_left_out({"predictions": ["a", "b"], "truth": []})
-    ['in no score, missing in the predictions: 2 images', '  a', '  b']
+    ['not scored, missing from the predictions: 2 images', '  a', '  b']
     """
     return [
         line
         for side, names in left_out.items()
         if names
         for line in (
-            f"in no score, missing in the {side}: {count(len(names), 'image')}",
-            *capped(map(printable, names), "image", "; --json names all"),
+            f"not scored, missing from the {side}: {count(len(names), 'image')}",
+            *capped(map(printable, names), "image", "; list all with --json"),
         )
     ]

@@ -1,4 +1,4 @@
-"""Scores by class: what they need of both sides, and the picture of which class was taken for which."""
+"""Scores by class: their requirements on both sides, and the picture of the confusion matrix."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,39 +15,39 @@ from cellprep.system.places import local_path
 from cellprep.text.tables import text_table
 from cellprep.text.wording import capped, printable
 
-_CELL = 0.75  # inches of a class in the picture
-_MOST_CLASSES = 60  # of which a table can be drawn
+_CELL = 0.75  # inches for a class in the picture
+_MOST_CLASSES = 60  # in a picture
 _MISSED, _FALSE = "missed", "false"
 
 
 def refuse_cells_without_class(tasks: Iterable[EvaluationTask], predicted: Source, truth: Source) -> None:
-    """Refuse sides of which it is known, before the work, that cells have no class.
+    """Refuse sides that are known to have cells without a class, before any work is done.
 
     Raises
     ------
     UsageError
-        Naming the first image at fault.
+        If there are such cells; the message has the first image.
     """
     for task in tasks:
         for record, source in ((task.truth, truth), (task.predicted, predicted)):
             if not isinstance(record, FaultyImage) and "" in (record.loaded_types() or ()):
                 raise UsageError(
-                    f"{source.name} has cells without a class, such as in {printable(task.image_id)}: for scores by "
-                    "class each cell needs one, such as a COCO category or the CSV's cell_type"
+                    f"{source.name} has cells without a class, such as in {printable(task.image_id)}: scores by "
+                    "class require one for each cell, such as a COCO category or cell_type of a CSV"
                 )
 
 
 def refuse_unknown_classes(images: Iterable[ImageEvaluation], predicted: Source, truth: Source) -> None:
-    """Refuse predicted classes that the truth does not know, where they may be classes of it by other names.
+    """Refuse predicted classes that are unknown in the truth, if they may be true classes under other names.
 
-    The truth knows the classes of its cells and those that it lists. A predicted class that it does not know may be a
-    rare one that these images lack, or the same class under another name: then there is a true class which was never
-    predicted. What a map of the predicted categories says is right.
+    The truth knows the classes of its cells and those that it lists. An unknown predicted class may be a rare one that
+    these images lack. Or it is a true class under another name; then a true class was never predicted. A map of the
+    predicted categories settles this.
 
     Raises
     ------
     UsageError
-        Naming the classes of both sides.
+        If there are such classes; the message has the classes of both sides.
     """
     pairs = {pair for image in images if image.classes for pair in image.classes.pairs}
     used, found = ({names[side] for names in pairs} - {""} for side in (0, 1))
@@ -58,51 +58,51 @@ def refuse_unknown_classes(images: Iterable[ImageEvaluation], predicted: Source,
     if strangers and used - found:
         ours, theirs = (", ".join(map(printable, sorted(names))) or "none" for names in (found, known))
         raise UsageError(
-            f"{truth.name} knows no class {printable(min(strangers))} that {predicted.name} predicts: predicted are "
-            f"{ours}; true are {theirs}. Give both sides the same names by --predicted-category-map; a name that it "
-            "maps to itself is right"
+            f"{predicted.name} has the class {printable(min(strangers))}, which {truth.name} does not have. Predicted "
+            f"classes: {ours}; true classes: {theirs}. Give both sides the same names with --predicted-category-map; "
+            "map a name to itself to accept it"
         )
 
 
 def table_of_confusion(confusion: dict[str, Any]) -> list[str]:
-    """Lay out how many cells of each true class were predicted to be of each class."""
+    """Return a table of the number of cells of each true class by predicted class."""
     names = [printable(name) for name in confusion["classes"]]
     table = confusion["table"]
     rows = [[name, *(f"{number:,}" for number in row)] for name, row in zip([*names, _FALSE], table, strict=True)]
-    rows[-1][-1] = "-"  # a cell that is on neither side
+    rows[-1][-1] = "-"  # there are no cells on neither side
     return text_table(["true \\ predicted", *names, _MISSED], rows)
 
 
 def refuse_confusion(path: Path | str) -> None:
-    """Refuse a picture that cannot be drawn or written, before the work; raises as `draw_confusion`."""
+    """Refuse a picture that cannot be drawn or written, before any work is done; raise as `draw_confusion`."""
     new_figure(local_path(path), 1, 1, "--confusion")
 
 
 def draw_confusion(confusion: dict[str, Any], path: Path | str) -> None:
-    """Draw how many cells of each true class were predicted to be of each class.
+    """Draw the number of cells of each true class by predicted class.
 
-    Colours show the share of each true class; of false cells, the share of all that are false.
+    Colours show the share of each true class; for false cells, the share of all false cells.
 
     Parameters
     ----------
     confusion
-        As `cellprep.core.scores.summarise_by_class` has it.
+        As from `cellprep.core.scores.summarise_by_class`.
     path
-        The picture to write, of a kind that Matplotlib knows by its name's end, such as ``.png``.
+        The picture to write; its extension, such as ``.png``, is a format that Matplotlib writes.
 
     Raises
     ------
     MissingExtraError
         If Matplotlib is not installed.
     UsageError
-        If the picture is of no kind that is known, or there are too many classes to be seen.
+        If the format of the picture is unknown, or there are too many classes to draw.
     OutputError
         If the picture cannot be written.
     """
     path = local_path(path)
     names = [printable(name)[:24].replace("$", r"\$") for name in confusion["classes"]]
     if len(names) > _MOST_CLASSES:
-        raise UsageError(f"a picture of {len(names):,} classes could not be read: {_MOST_CLASSES} at most")
+        raise UsageError(f"{len(names):,} classes are too many for a picture: it can show at most {_MOST_CLASSES}")
     table = np.array(confusion["table"])
     side = _CELL * (len(names) + 1)
     margin = 0.4 + 0.09 * max(map(len, [*names, _MISSED]))
@@ -125,11 +125,11 @@ def draw_confusion(confusion: dict[str, Any], path: Path | str) -> None:
 
 
 def on_one_side_only(by_class: dict[str, dict[str, Any]]) -> list[str]:
-    """Return lines on the classes that no predicted cell has, and on those that no true cell has, if there are such."""
+    """Return lines on the classes without predicted cells, and on those without true cells, if there are any."""
     lines = []
     for side, what in (
-        ("predicted", "classes of true cells that were never predicted:"),
-        ("truth", "classes of predicted cells that no true cell has, which count in no mean:"),
+        ("predicted", "true classes that were never predicted:"),
+        ("truth", "predicted classes that no true cell has, which are left out of means:"),
     ):
         names = [printable(name) for name, scores in by_class.items() if not scores[side]]
         lines += [what, *capped(names, "name")] if names else []

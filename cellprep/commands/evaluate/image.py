@@ -1,4 +1,4 @@
-"""Scoring one image: what a worker does."""
+"""Scoring of one image in a worker."""
 
 from dataclasses import dataclass, replace
 
@@ -17,9 +17,9 @@ class EvaluationTask:
     Attributes
     ----------
     predicted, truth
-        What the readers of both sides say of it.
+        The image, as the readers of both sides describe it.
     by_class
-        Whether cells are scored by class, too.
+        Whether to score cells by class, too.
     """
 
     predicted: ImageRecord | FaultyImage
@@ -41,21 +41,21 @@ class ImageEvaluation:
     image_id
         The image.
     cell_type
-        Its category, as the truth has it.
+        Its type in the truth.
     score
         Its score; None if it could not be scored.
     problem
-        Why it could not.
+        Why it could not be scored.
     overlap
-        The rule by which overlaps of the true cells had been resolved before, if they had.
+        The rule that already resolved the overlaps of the true cells, if any did.
     predicted_ignore
-        Whether the prediction has regions to ignore, which mean nothing.
+        Whether the prediction has regions to ignore, which have no effect.
     ignored
-        How much of the truth is ignored, if something was to be.
+        How much of the truth is ignored, if it has regions to ignore.
     classes
-        Its scores by class, if they were asked for.
+        Its scores by class, if requested.
     shrink
-        At 1/N of which size its predicted cells were scored, that of the true ones.
+        Factor N by which its predicted cells were reduced to the size of the true cells.
     """
 
     image_id: str
@@ -86,15 +86,15 @@ def evaluate_image(task: EvaluationTask) -> ImageEvaluation:
 
 
 def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
-    """Load the annotations of both sides; a side that tells no size has that of the other, or of the image.
+    """Load the annotations of both sides; a side of unknown size takes the size of the other side or of the image.
 
-    Predicted cells of a whole image are brought to the size at which a store has the true ones. Classes that mark
-    regions of the truth are no cells on either side.
+    Predicted cells of a whole image are reduced to the size of the true cells in a store. Classes that mark regions of
+    the truth are not cells on either side.
 
     Raises
     ------
     CellprepError
-        Naming the side, the place and the value at fault.
+        If a side cannot be read; the message has the side, the position and the invalid value.
     """
     predicted, truth = _whole(task.predicted, "predicted"), _whole(task.truth, "true")
     shape = None
@@ -111,7 +111,7 @@ def load_both(task: EvaluationTask) -> tuple[Annotations, Annotations]:
 
 
 def _at_size_of(truth: Annotations, predicted: Annotations) -> Annotations:
-    """Return predicted cells at 1/N of their size, if the true ones are those of the same image at that size."""
+    """Return predicted cells at 1/N of their size, if the true cells are of the same image at that size."""
     shape, by = predicted.runs.shape, truth.shrink
     if predicted.shrink > 1 or shape == truth.runs.shape or shrunk_shape(shape, by) != truth.runs.shape:
         return replace(predicted, shrink=1)

@@ -1,4 +1,4 @@
-"""The cells of scored images one by one, as a table."""
+"""A table of the matches of cells in scored images."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ _COLUMNS = {
 
 
 def table_of_matches(tasks: Sequence[EvaluationTask], jobs: int) -> "DataFrame":
-    """Compare both sides once more, and return a row for each cell; images that fail come last."""
+    """Compare both sides again, and return a row for each cell; failed images come last."""
     parts, failed = [], []
     outcomes = run_tasks(_rows, tasks, done="compared", jobs=jobs, total=len(tasks), quiet=True)
     for task, found in in_order(outcomes, tasks):

@@ -1,4 +1,4 @@
-"""Pictures of scored images, with the outlines of cells in the colour of what became of them."""
+"""Pictures of scored images, with the outlines of cells coloured by their outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from cellprep.system.executor import Failed
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LONGEST_SIDE = 1800  # pixels of the drawn image; small ones are enlarged up to this
+_LONGEST_SIDE = 1800  # of the drawn image, in pixels; small images are enlarged up to this
 
-# The colours are those of Okabe and Ito, which the colour-blind can tell apart; true cells are dashed as well.
+# The colours are those of Okabe and Ito, which colour-blind people can distinguish; true cells are also dashed.
 _Choice = Callable[[CellVerdicts], NDArray[np.bool_]]
 _TRUTH: dict[str, tuple[str, _Choice]] = {
     "missed": ("#e69f00", lambda verdicts: verdicts.missed & ~verdicts.split),
@@ -55,7 +55,7 @@ class Drawing:
 
 
 class CellsOfOutcome(NamedTuple):
-    """The cells that one thing became of: what, of which side, their colour in pictures, and their masks."""
+    """The cells with the same outcome: the outcome, their side, their colour in pictures, and their masks."""
 
     outcome: str
     side: str
@@ -64,7 +64,7 @@ class CellsOfOutcome(NamedTuple):
 
 
 def cells_by_outcome(predicted: Annotations, truth: Annotations) -> list[CellsOfOutcome]:
-    """Part the cells of an image by what became of them; of the true ones, only those that were not simply found."""
+    """Group the cells of an image by outcome; true cells that were found are left out."""
     verdicts = judge_cells(predicted.runs, truth.runs, truth.ignore)
     return [
         CellsOfOutcome(outcome, side, colour, runs.take(choose(verdicts)))
@@ -74,7 +74,7 @@ def cells_by_outcome(predicted: Annotations, truth: Annotations) -> list[CellsOf
 
 
 def require_matplotlib() -> None:
-    """Raise MissingExtraError if Matplotlib is not installed: better said before the work than after it."""
+    """Raise MissingExtraError if Matplotlib is not installed, before any work is done."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
@@ -82,7 +82,7 @@ def require_matplotlib() -> None:
 
 
 def draw_verdicts(drawing: Drawing) -> Path | Failed:
-    """Draw an image, and return where it is."""
+    """Draw an image, and return the path of the picture."""
     try:
         _draw(drawing)
     except OSError as error:
@@ -124,7 +124,7 @@ def _draw(drawing: Drawing) -> None:
 
 
 def title(drawing: Drawing, cell_type: str) -> str:
-    """Return what stands above a picture: the image's name and type, and its scores."""
+    """Return the title of a picture: the image's name and type, and its scores."""
     score = drawing.score
     parts = [
         drawing.task.image_id,
@@ -137,7 +137,7 @@ def title(drawing: Drawing, cell_type: str) -> str:
 
 
 def background(task: EvaluationTask, truth: Annotations) -> NDArray[np.float64]:
-    """Return the image between 0 and 1, darkened so that outlines stand out; without one, the true cells in grey."""
+    """Return the image between 0 and 1, darkened to emphasise outlines; if there is none, the true cells in grey."""
     record = task.truth if getattr(task.truth, "pixels", None) else task.predicted
     pixels = getattr(record, "pixels", None)
     decoded: NDArray[Any] | None = None

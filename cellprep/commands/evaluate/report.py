@@ -1,4 +1,4 @@
-"""Scores of a set of images, as a table, as JSON, and as a CSV with a row per image."""
+"""Scores of a set of images as a table, JSON, and a CSV with a row per image."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ from cellprep.text.wording import capped, count, printable
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_OF_SETS = ("images", "coco_ap", "coco_ap50", "coco_ap75")  # what says nothing of a single image
+_OF_SETS = ("images", "coco_ap", "coco_ap50", "coco_ap75")  # not defined for a single image
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,16 @@ class EvaluationReport(Report):
     Attributes
     ----------
     predicted, truth
-        What was compared, in words.
+        Descriptions of the two sides.
     images
-        What became of each image, in the truth's order.
+        The outcome for each image, in the order of the truth.
     compare
-        Compares both sides once more, cell by cell, if they are still at hand.
+        Function that compares both sides again, cell by cell, if they are still available.
     left_out
-        Per side, ``predictions`` and ``truth``, the images that it lacks, where only common ones are scored.
+        For each side, ``predictions`` and ``truth``, the images missing on it, if only common images are scored.
     """
 
-    _named = "; --json names all"
+    _named = "; list all with --json"
 
     predicted: str
     truth: str
@@ -60,12 +60,12 @@ class EvaluationReport(Report):
 
     @property
     def failures(self) -> dict[str, str]:
-        """Per image that could not be scored what is wrong with it."""
+        """The problem of each image that could not be scored."""
         return {image.image_id: image.problem for image in self.images if image.score is None}
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """The scores of each image that could be scored."""
+        """The scores of each scored image."""
         return [{"image": image.image_id, "cell_type": image.cell_type, **_row(score)} for image, score in self.scored]
 
     @cached_property
@@ -77,19 +77,19 @@ class EvaluationReport(Report):
 
     @cached_property
     def class_scores(self) -> dict[str, Any]:
-        """The scores by class, as `cellprep.core.scores.summarise_by_class` returns them; empty unless asked for."""
+        """The scores by class, as `cellprep.core.scores.summarise_by_class` returns them; empty unless requested."""
         found = [image.classes for image in self.images if image.classes is not None]
         return summarise_by_class(found) if found else {}
 
     def worst(self, number: int) -> list[str]:
-        """Return the ids of the images with the lowest ``kaggle_map``; of equals, those with more cells wrong first."""
+        """Return the ids of the images with the lowest ``kaggle_map``; among equals, those with more errors first."""
         ordered = sorted(
             self.scored, key=lambda pair: (pair[1].kaggle_precision, -pair[1].missed - pair[1].false, pair[0].image_id)
         )
         return [image.image_id for image, _ in ordered[:number]]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything for JSON."""
         return {
             **self.scores,
             **self.class_scores,
@@ -104,26 +104,26 @@ class EvaluationReport(Report):
         }
 
     def matches_dataframe(self) -> "DataFrame":
-        """Compare both sides once more, and return a table with a row per matched pair, and per cell that has no match.
+        """Compare both sides again, and return a table with a row per matched pair and per unmatched cell.
 
         Returns
         -------
         DataFrame
             ``image``, ``cell_type`` of the true cell, ``true`` and ``predicted`` (the rows of the cells in their
-            sources), ``iou`` and ``verdict``, as `cellprep.core.scores.matches.Match` has them. Images that fail come
-            last, with their ``problem``.
+            sources), ``iou`` and ``verdict``, as in `cellprep.core.scores.matches.Match`. Failed images come last, with
+            their ``problem``.
 
         Raises
         ------
         UsageError
-            If the report is not of `cellprep.evaluate`.
+            If the report is not from `cellprep.evaluate`.
         """
         if self.compare is None:
-            raise UsageError("only a report of cellprep.evaluate tells cells one by one")
+            raise UsageError("matches of cells are available only in a report of cellprep.evaluate")
         return self.compare()
 
     def table(self) -> list[str]:
-        """Lay out the scores overall and by cell type, and those by class if they were asked for."""
+        """Return a table of the scores overall and by cell type, and by class if requested."""
         if not self.scored:
             return []
         lines = score_table({"all": self.scores["overall"], **self.scores["by_cell_type"]})
@@ -134,7 +134,7 @@ class EvaluationReport(Report):
         return lines
 
     def table_of(self, image_ids: Sequence[str]) -> list[str]:
-        """Lay out the scores of some images in short."""
+        """Return a short table of the scores of some images."""
         by_id = {image.image_id: score for image, score in self.scored}
         names = ["kaggle_map", "truth", "predicted", "missed", "false", "merged", "split"]
         rows = []
@@ -146,16 +146,16 @@ class EvaluationReport(Report):
         return text_table(["image", *names], rows)
 
     def table_of_worst(self, number: int) -> list[str]:
-        """Lay out the images with the lowest scores."""
+        """Return a table of the images with the lowest scores."""
         return self.table_of(self.worst(number))
 
     def write_csv(self, path: Path | str) -> None:
-        """Write the scores of each image: a CSV with a row per image, and a column per score.
+        """Write the scores as a CSV with a row per image and a column per score.
 
         Raises
         ------
         OutputError
-            If it cannot be written.
+            If the file cannot be written.
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -165,42 +165,45 @@ class EvaluationReport(Report):
         write_whole(local_path(path, "path"), text.getvalue())
 
     def notes(self) -> list[str]:
-        """Return lines on what was noticed."""
+        """Return lines with notes."""
         rules = sorted({image.overlap for image in self.images if image.overlap})
         lines = notes_on_left_out(self.left_out)
-        lines += [f"the true cells are as overlaps were resolved ({rule}), not as annotated" for rule in rules]
+        lines += [
+            f"overlaps of the true cells were already resolved ({rule}), so the cells are not as annotated"
+            for rule in rules
+        ]
         sizes = Counter(image.shrink for image in self.images if image.shrink > 1)
         lines += [
-            f"the predicted cells of {count(images, 'image')} are scored at 1/{by} of their size, as the true ones are"
+            f"predicted cells of {count(images, 'image')} scored at 1/{by} of their size, the size of the true cells"
             for by, images in sorted(sizes.items())
         ]
         lines += ignored_notes(total(image.ignored for image in self.images))
         if blank := [f"{printable(image.image_id)}: {_blank(score)}" for image, score in self.scored if _blank(score)]:
             lines += [
-                "cells that do not count, in regions to ignore or without pixels, left out on their side:",
+                "cells not scored, as they are in regions to ignore or have no pixels:",
                 *capped(blank, "image"),
             ]
         if ignoring := [printable(image.image_id) for image in self.images if image.predicted_ignore]:
-            lines += [f"regions to ignore mean nothing among predictions: {', '.join(ignoring)}"]
+            lines += [f"regions to ignore have no effect in predictions: {', '.join(ignoring)}"]
         lines += on_one_side_only(self.class_scores.get("by_class", {}))
         without = [image.image_id for image, score in self.scored if score.detections is None]
         if 0 < len(without) < len(self.scored) and any(s.detections and s.predicted for _, s in self.scored):
             lines += [
-                f"no COCO AP: {count(len(without), 'image')} with cells without scores, such as {printable(without[0])}"
+                f"no COCO AP: cells without scores in {count(len(without), 'image')}, such as {printable(without[0])}"
             ]
         return [*lines, *self._why_no_cells()]
 
     def _why_no_cells(self) -> list[str]:
-        """Return a first help for whoever expected cells on a side that has none."""
+        """Return advice if a side has no cells."""
         overall = self.scores["overall"]
         if not overall or (overall["truth"] and overall["predicted"]):
             return []
         if not overall["predicted"]:
             return [
-                "no predicted cells in any image: look at some by `cellprep predict --overlay`. Do the weights fit, in "
-                "the cells' size and in whether these are brighter than the background?"
+                "no predicted cells in any image: look at some with `cellprep predict --overlay`. Do the weights suit "
+                "the size of the cells, and are cells brighter than the background, as in training?"
             ]
-        return ["no true cells in any image: is TRUTH what you mean, and were labels or classes of it ignored?"]
+        return ["no true cells in any image: is TRUTH the right file, and were its labels or classes ignored?"]
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         yield from super()._facts()
@@ -210,7 +213,7 @@ class EvaluationReport(Report):
             yield from ((name, f"{overall[name]:,}") for name in ("truth", "predicted", "missed", "false"))
 
     def _aftermath(self) -> str:
-        return ", and are in no score"
+        return ", and were not scored"
 
 
 def _of_image(score: ImageScore) -> dict[str, Any]:
@@ -218,7 +221,7 @@ def _of_image(score: ImageScore) -> dict[str, Any]:
 
 
 def _row(score: ImageScore) -> dict[str, Any]:
-    """Return the scores by column of a table; None where a score says nothing."""
+    """Return the scores by column of a table; None where a score is not defined."""
     row: dict[str, Any] = {}
     for name, value in _of_image(score).items():
         row |= {f"{name}_{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}

@@ -1,4 +1,4 @@
-"""A store's labels out, in the formats that other tools read."""
+"""Export of a store's labels to the formats of other tools."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +22,8 @@ __all__ = ["EXPORTERS", "ExportReport", "export_labels"]
 def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1, quiet: Quiet = False) -> ExportReport:
     r"""Export the labels of a store: its cells after overlaps are resolved.
 
-    What is at `out` is written aside and moved into place when it is whole. An image that fails stops no other;
-    if all fail, nothing is written.
+    The output is written to a temporary path, and moved to `out` when it is complete. The other images are exported
+    even if some fail; if all fail, nothing is written.
 
     Parameters
     ----------
@@ -32,22 +32,22 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1
     to
         The format, a name in `EXPORTERS`.
     out
-        The file to write (``kaggle-csv``, ``coco``, ``coco-polygons``) or the folder (all others); the folders above it
-        are made. There must be nothing yet, but for an empty folder.
+        The file to write (``kaggle-csv``, ``coco``, ``coco-polygons``) or the folder (all others). It must be new, or
+        an empty folder; missing parent folders are created.
 
     Returns
     -------
     ExportReport
-        What became of every image. Failures of images are in it, not raised.
+        The outcome for every image. Failed images are reported, not raised.
 
     Raises
     ------
     UsageError
-        If there is no such format, or `jobs` is no number of processes.
+        If the format is unknown, or `jobs` is invalid.
     StoreError
-        If the store holds no images.
+        If the store has no images.
     OutputError
-        If `out` exists, or the disk takes no more.
+        If `out` exists, or the disk is full.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1
     out = local_path(out)
     images = list(store.values())
     if not images:
-        raise StoreError(f"{store.path} holds no images: there is nothing to export")
+        raise StoreError(f"{store.path} has no images to export")
     damaged = damaged_images(store.path, {image.id for image in images})
     report = ExportReport(str(out), to, exporter, total=len(images) + len(damaged), failures=damaged)
     report.shapes.update(
@@ -92,7 +92,7 @@ def export_labels(store: StoreLike, to: str, out: Path | str, *, jobs: Jobs = -1
 
 
 def _types(images: Sequence[StoredImage]) -> tuple[str, ...]:
-    """Return the types of all cells, sorted; empty text stands for cells without one."""
+    """Return the types of all cells, sorted; an empty string stands for cells without a type."""
     names = {name for image in images for name in image.metadata.categories}
     if any(sum(image.metadata.cells_of_category) < image.metadata.cells for image in images):
         names.add("")

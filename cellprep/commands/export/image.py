@@ -1,4 +1,4 @@
-"""Exporting one image: what a worker does."""
+"""Export of one image in a worker."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""What of an image's content a format cannot hold."""
+"""The parts of an image's content that a format cannot hold."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from cellprep.formats.writers import FEATURES, Exporter
 
 
 def losses_of(content: Content, exporter: Exporter) -> dict[str, Any]:
-    """Return ``losses`` and ``joined`` as `Written` has them."""
+    """Return ``losses`` and ``joined`` of `Written`."""
     told_of = (set(FEATURES) - exporter.holds) | exporter.joined
     found = {name: number for name in FEATURES if name in told_of and (number := _COUNTS[name](content))}
     return {
@@ -25,11 +25,11 @@ def _overlapping(content: Content) -> int:
 
 
 def _is_own(name: str) -> bool:
-    """Return whether somebody gave a name: tools number cells, and ImageJ calls them by their places, 0012-0345."""
+    """Return whether a name was given by a user: tools number cells, and ImageJ names them by position (0012-0345)."""
     return bool(name) and not name.replace("-", "").isdecimal()
 
 
-#: Returns how many cells have each of `FEATURES`; of regions to ignore, whether there are any.
+#: Counts of the cells with each of `FEATURES`; 1 or 0 for regions to ignore.
 _COUNTS: dict[str, Callable[[Content], int]] = {
     "overlaps": _overlapping,
     "holes": lambda content: sum(any(len(polygon) > 1 for polygon in cell) for cell in content.exact_outlines),

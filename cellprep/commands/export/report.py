@@ -1,4 +1,4 @@
-"""The reports of written files: what was written, and what the format cannot hold."""
+"""The reports of written files, including the features that the format cannot hold."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,29 +11,29 @@ from cellprep.system.executor import Failed
 from cellprep.system.report import Report
 from cellprep.text.wording import capped, count, printable
 
-# What a format cannot hold, and what became of it.
+# Features that a format cannot hold, and how they were written instead.
 _LOST = {
-    "overlaps": "{number} that overlap others: {format} has one cell per pixel, by the rule {rule}",
-    "holes": "{number} with holes, which are filled: {format} has none",
-    "pieces": "{number} in several pieces, which are cells of their own now: {format} has none",
-    "types": "{number} with types, which are left out: {format} has none",
-    "scores": "{number} with scores, which are left out: {format} has none",
-    "names": "{number} with names, which are left out: {format} has none",
+    "overlaps": "{number} that overlap others: {format} has one cell per pixel, chosen by the rule {rule}",
+    "holes": "{number} with holes, which were filled: {format} has no holes",
+    "pieces": "{number} in several pieces, which became separate cells: {format} has only connected cells",
+    "types": "{number} with types, which were left out: {format} has no types",
+    "scores": "{number} with scores, which were left out: {format} has no scores",
+    "names": "{number} with names, which were left out: {format} has no names",
 }
 _JOINED = {
-    "holes": "{number} with holes, joined to their outlines by lines of no width: {format} has no holes",
-    "pieces": "{number} in several pieces, joined by lines of no width: {format} has one outline per cell",
+    "holes": "{number} with holes, joined to their outlines by lines of zero width: {format} has no holes",
+    "pieces": "{number} in several pieces, joined by lines of zero width: {format} has one outline per cell",
 }
 
 
 @dataclass
 class WrittenReport(Report):
-    """The outcome for every image that was to be written.
+    """The outcome for every image to write.
 
     Attributes
     ----------
     out
-        What was written.
+        The path written.
     format
         The format's name.
     exporter
@@ -43,18 +43,18 @@ class WrittenReport(Report):
     images, cells
         Numbers of images written, and of cells in them.
     hidden
-        Per image the source rows of the cells that were left out, as they have no pixels.
+        By image, the source rows of the cells that were left out, as they have no pixels.
     losses
-        Numbers of cells of which the format cannot hold something, by its name: ``overlaps``, ``holes``, ``pieces``,
-        ``types``, ``scores``, ``names``; for ``ignore`` the number of images with regions to ignore.
+        Numbers of cells with features that the format cannot hold: ``overlaps``, ``holes``, ``pieces``, ``types``,
+        ``scores``, ``names``; for ``ignore``, the number of images with regions to ignore.
     joined
-        Numbers of cells whose outlines had to be joined by lines of no width: those with ``holes``, or in ``pieces``.
+        Numbers of cells whose outlines were joined by lines of zero width: those with ``holes``, or in ``pieces``.
     ignored
-        How much of the images is ignored, if something was to be.
+        How much of the images is ignored, if the source marks regions to ignore.
     failures
-        Per image that was not written what is wrong with it.
+        The problem of each image that was not written.
     rows
-        Per image that was written its numbers.
+        The numbers of each image that was written.
     """
 
     out: str
@@ -87,7 +87,7 @@ class WrittenReport(Report):
         self.rows.append({"image": image_id, **numbers, **lost})
 
     def notes(self) -> list[str]:
-        """Return lines on what was done and noticed, the summary last."""
+        """Return lines on what was done and noticed, with the summary last."""
         lines = []
         if self.hidden:
             rows_of = [f"{printable(name)}: row {', '.join(map(str, rows))}" for name, rows in self.hidden.items()]
@@ -105,7 +105,7 @@ class WrittenReport(Report):
         return [*lines, *ignored_notes(self.ignored), *self._summary()]
 
     def _rule(self) -> str:
-        """Return the rule that resolves overlaps, where the format cannot hold them."""
+        """Return the rule that resolves overlaps if the format cannot hold them."""
         return ""
 
     def _summary(self) -> list[str]:
@@ -127,16 +127,16 @@ class ExportReport(WrittenReport):
     Attributes
     ----------
     shapes
-        Per N at 1/N of whose size the store holds images: (H, W) and the number of images, unless N is 1.
+        Numbers of images by factor N and size (H, W), for images that the store has at 1/N of their size, N > 1.
     """
 
     shapes: Counter[tuple[int, int, int]] = field(default_factory=Counter)
 
     def notes(self) -> list[str]:
-        """Return lines on what was done and noticed, first the sizes of images that are smaller than annotated."""
+        """Return lines on what was done and noticed, starting with images that are smaller than annotated."""
         sizes = [
             f"{height} x {width}: {count(images, 'image')} at 1/{by}"
             for (by, height, width), images in self.shapes.most_common()
         ]
-        what = "files have the size that the store has, and not that of the annotated images (height x width):"
+        what = "files have the size of the images in the store, not of the annotated images (height x width):"
         return [*([what, *capped(sizes, "size")] if sizes else []), *super().notes()]

@@ -1,4 +1,4 @@
-"""Writing the contents of many images in a format: what `export` and `convert` share."""
+"""Writing of many images in a format, for `export` and `convert`."""
 
 import shutil
 from abc import ABC, abstractmethod
@@ -27,9 +27,9 @@ class WritingTask(ABC):
     exporter
         The format.
     types
-        The types of all images' cells, if the format needs them.
+        The cell types of all images, if the format needs them.
     scratch
-        Folder for its files, from which they are moved into place when all are there.
+        Temporary folder for its files, which are moved into place when all of them are written.
     """
 
     exporter: Exporter
@@ -44,27 +44,27 @@ class WritingTask(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What was written of an image.
+    """The outcome of writing an image.
 
     Attributes
     ----------
     listed
-        The image, as files list it.
+        The image's entry in files that list images.
     part
-        Its part of a format of one file; else nothing.
+        The image's part of the file, for formats with one file for all images.
     files
         The paths of its files in their folder.
     cells
-        Number of its cells that were written.
+        Number of cells written.
     hidden
-        Source rows of those that were not, as they have no pixels.
+        Source rows of the cells not written, as they have no pixels.
     losses
-        Numbers of cells of which the format cannot hold something, by its name in `FEATURES`; of regions to ignore,
-        how many images have some.
+        Number of cells with a feature that the format cannot hold, by its name in `FEATURES`; number of images for
+        regions to ignore.
     joined
-        Numbers of cells whose outlines were joined by lines of no width, by what made that needful.
+        Number of cells whose outlines were joined by lines of zero width, by the feature that required it.
     ignored
-        How much of the image is ignored, if something was to be.
+        How much of the image is ignored, if the source marks regions to ignore.
     """
 
     listed: Listed
@@ -97,7 +97,7 @@ def write_content(task: WritingTask, content: Content, file_name: str = "") -> d
     Raises
     ------
     StoreWriteError
-        If the disk takes no more.
+        If the disk is full.
     """
     listed = Listed(content.image_id, content.shape, file_name, content.fold)
     part = task.exporter.encode(content)
@@ -121,29 +121,29 @@ def write_images(
     jobs: int,
     quiet: bool,
 ) -> None:
-    """Write images aside, and move all into place when it is whole; nothing is written if all images fail.
+    """Write images to a temporary folder, and move it into place when complete; write nothing if all images fail.
 
     Parameters
     ----------
     work
-        Writes one image by `write_content`, in a worker.
+        The worker's function, which writes one image by `write_content`.
     tasks
-        The images in their order, of which only those under way are kept.
+        The images in their order; only those in progress are kept in memory.
     whole
-        What is known of all of them.
+        Facts about all images.
     report
-        Counts every image; its `out` is the place to write, its `exporter` the format.
+        The report that counts every image, with the path to write (`out`) and the format (`exporter`).
     total
         Number of images.
     done
-        What is done with an image, in the past tense.
+        The verb for the progress bar, in the past tense.
     jobs, quiet
-        As `run_tasks` takes them.
+        As in `run_tasks`.
 
     Raises
     ------
     OutputError
-        If something is in that place, or the disk takes no more.
+        If the output path exists, or the disk is full.
     """
     exporter, out = report.exporter, Path(report.out)
     with written_aside(out) as aside:
@@ -164,7 +164,7 @@ def write_images(
 
 
 def _noted(tasks: Iterable[Task], aside: Path, waiting: deque[Task]) -> Iterator[Task]:
-    """Yield tasks with a folder for their files, and note which are under way."""
+    """Yield tasks with a folder for their files, and record those in progress."""
     for number, task in enumerate(tasks):
         waiting.append(replace(task, scratch=aside / f".{number}"))
         yield waiting[-1]
@@ -173,7 +173,7 @@ def _noted(tasks: Iterable[Task], aside: Path, waiting: deque[Task]) -> Iterator
 def _counted(
     outcomes: Iterator[tuple[Task, Written | Failed]], report: WritingReport, aside: Path
 ) -> Iterator[Written]:
-    """Count each image, put its files into place, and yield those that could be written."""
+    """Count each image, move its files into place, and yield those that could be written."""
     for task, outcome in outcomes:
         found = outcome if isinstance(outcome, Failed) else _placed(outcome, task.scratch, aside)
         shutil.rmtree(task.scratch, ignore_errors=True)  # a worker that was killed may have written some of its files
@@ -185,9 +185,9 @@ def _counted(
 
 
 def _placed(written: Written, scratch: Path, aside: Path) -> Written | Failed:
-    """Move the files of an image into place; it fails if one of them has the name of another image's."""
+    """Move the files of an image into place; fail if a file name is taken by another image."""
     if taken := [name for name in written.files if (aside / name).exists()]:
-        return Failed(f"its file {taken[0]!r} would have the name of another image's: rename one of the images")
+        return Failed(f"its file name {taken[0]!r} is taken by another image: rename one of the images")
     for name in written.files:
         (aside / name).parent.mkdir(parents=True, exist_ok=True)
         (scratch / name).rename(aside / name)

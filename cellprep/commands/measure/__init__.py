@@ -1,4 +1,4 @@
-"""Measures of cells, as a table with a row for each: of a store, predictions, any labels or annotations."""
+"""Measures of the cells of a store, predictions, labels or annotations, as a table with a row for each cell."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,24 +40,24 @@ def measure(
     options: MeasureOptions | None = None,
     **keywords: Any,
 ) -> "DataFrame":
-    """Measure cells: sizes, shapes, neighbours, and intensities where there are images.
+    """Measure cells: sizes, shapes, neighbours, and intensities if there are images.
 
     Parameters
     ----------
     what
-        A store, predictions, label images or annotations by their path or opened; an array of labels, (H, W) integers,
+        A store, predictions, label images or annotations, as a path or opened; an array of labels, (H, W) integers,
         or a mapping of ids to such arrays; or a data frame of annotations.
     images
         Folder of image files; or arrays, (H, W) or (C, H, W), by id; or one such array for one array of labels.
     options
-        What to measure, and how; or each by its name.
+        What to measure, and how; or give fields by name.
 
     Returns
     -------
     DataFrame
-        A row for each cell that has pixels: ``image``, ``label``, ``row``, ``cell_type`` if one is known, and the
-        columns of each property, in pixels and, where the size of a pixel is known, in micrometres. Images that
-        fail are left out with a warning; ``attrs["failures"]`` says of each what is wrong.
+        A row for each cell with pixels: ``image``, ``label``, ``row``, ``cell_type`` if any is known, and the columns
+        of each property, in pixels and, if the pixel size is known, in micrometres. Failed images are left out with a
+        warning; ``attrs["failures"]`` has the problem of each.
 
     Raises
     ------
@@ -96,30 +96,30 @@ def measure(
 def measure_to_file(
     source: SourceLike, out: Path | str, options: MeasureOptions | None = None, **keywords: Any
 ) -> MeasureReport:
-    r"""Measure cells, and write the table: memory does not grow with the number of images.
+    r"""Measure cells, and write the table; memory use does not grow with the number of images.
 
     Parameters
     ----------
     source
-        As `measure` takes it.
+        As in `measure`.
     out
-        The table to write: ``.csv``, ``.tsv`` or ``.parquet``. What is there is replaced when the table is whole.
+        The table to write: ``.csv``, ``.tsv`` or ``.parquet``. An existing file is replaced when the table is complete.
     options
-        What to measure, and how; or each by its name.
+        What to measure, and how; or give fields by name.
 
     Returns
     -------
     MeasureReport
-        What became of every image. Failures of images are in it, not raised; if all fail, nothing is written.
+        The outcome of every image. Failed images are reported, not raised; if all fail, nothing is written.
 
     Raises
     ------
     UsageError
-        If the name of `out` is that of no table, or an image that is asked for is not in the source.
+        If the file type of `out` is unknown, or a selected image is not in the source.
     OutputError
         If `out` cannot be written.
     MissingExtraError
-        If `out` is a Parquet file, and pyarrow is not installed.
+        If `out` is a Parquet file and pyarrow is not installed.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def measure_to_file(
             if report.images:
                 report.columns = list(pieces.columns())
                 write_table(out, pieces.frames())
-    except OSError as error:  # the disk takes no more
+    except OSError as error:  # the disk is full
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
     return report
 
@@ -177,7 +177,7 @@ def _tasks(source: Source, options: MeasureOptions) -> Iterator[MeasureTask]:
 
 
 def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecord | FaultyImage]:
-    """Return the images of a source with their pixels: the source's own, those of a folder, or those given by id."""
+    """Return the images of a source with their pixels: from the source itself, a folder, or a mapping of ids."""
     images = options.images
     if images is None or is_place(images):
         folder = open_images(source, cast("Path | str | None", images))
@@ -196,7 +196,7 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
             for image_id, image in by_id(images).items()
         }
     if strangers := sorted(pixels.keys() - set(source.image_ids)):
-        raise UsageError(f"there is an image {strangers[0]!r}, but no labels of it in {source.name}")
+        raise UsageError(f"image {strangers[0]!r} has no labels in {source.name}")
     return (
         record
         if isinstance(record, FaultyImage) or record.image_id not in pixels
@@ -206,7 +206,7 @@ def _with_pixels(source: Source, options: MeasureOptions) -> Iterable[ImageRecor
 
 
 def _in_memory(given: Any, name: str, right: str) -> Pixels:
-    """Return what decodes an image as it is, and an array as pixels."""
+    """Return an array as pixels; anything that can be decoded is returned unchanged."""
     if hasattr(given, "decode"):
         return cast("Pixels", given)
     image = as_numbers(given, name, right)

@@ -1,4 +1,4 @@
-"""Measuring the cells of one image: what a worker does."""
+"""Measurement of the cells of one image in a worker."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,13 +32,13 @@ class MeasureTask:
     number
         Its place among all images.
     record
-        What its reader says of it.
+        The image, as its reader describes it.
     properties
         Names in `PROPERTIES`.
     overlap
-        The rule by which overlaps are resolved.
+        The rule that resolves overlaps.
     pixel_size
-        Side of a pixel in micrometres, if that of the source is not to count.
+        Side of a pixel in micrometres, to replace that of the source.
     needs_image
         Whether it fails without an image.
     """
@@ -53,18 +53,18 @@ class MeasureTask:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The cells of one image, measured.
+    """The measures of the cells in one image.
 
     Attributes
     ----------
     columns
         (n,) each, by name.
     channels
-        The number of the image's channels; 0 without an image.
+        The number of the image's channels; 0 if there is no image.
     ignored
-        How much of the image is ignored, if something was to be.
+        How much of the image is ignored, if the source marks regions to ignore.
     sides
-        The sides of a pixel that its files tell, if they do.
+        The sides of a pixel, if its files have them.
     """
 
     columns: Columns
@@ -75,22 +75,22 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The labels of an image, and what is known of each from 1 to n.
+    """The labels of an image, and facts about each label from 1 to n.
 
     Attributes
     ----------
     shape
         (H, W), in pixels.
     read
-        Returns the labels in a window.
+        Function that returns the labels in a window.
     rows, cell_types
-        (n,) as `Annotations` has them.
+        (n,) each, as in `Annotations`.
     pixel_size
         Side of a pixel in micrometres, if known.
     ignored
-        As `Annotations` has it.
+        As in `Annotations`.
     type_scores
-        (n,) the probability of each one's type, if known.
+        (n,) probability of each label's type, if known.
     """
 
     shape: tuple[int, int]
@@ -108,9 +108,9 @@ def measure_image(task: MeasureTask) -> Measured:
     if isinstance(record, FaultyImage):
         raise AnnotationError(record.problem)
     if task.needs_image and record.pixels is None:
-        raise ImageFileError("there is no image to measure intensities in: give a folder of images (--images)")
+        raise ImageFileError("there is no image in which to measure intensities: give a folder of images (--images)")
     decoded = None
-    if record.pixels is not None and not isinstance(record.pixels, StoredPixels):  # which are read by window
+    if record.pixels is not None and not isinstance(record.pixels, StoredPixels):  # which are read in windows
         decoded = record.pixels.decode()
     known = _stored(record) if isinstance(record, StoredLabels) else _annotated(record, task.overlap, decoded)
     channels, pixels = _pixels(record, decoded, known)
@@ -123,7 +123,7 @@ def measure_image(task: MeasureTask) -> Measured:
 
 
 def _complete(measured: Columns, task: MeasureTask, record: ImageRecord, known: _Known, side: float | None) -> Columns:
-    """Put what is known of each cell before its measures, and lengths in micrometres behind them."""
+    """Add the facts about each cell before its measures, and lengths in micrometres after them."""
     labels = measured.pop("label")
     rows, cell_types = known.rows[labels - 1], known.cell_types[labels - 1]
     columns: Columns = {
@@ -145,7 +145,7 @@ def _stored(record: StoredLabels) -> _Known:
     image = record.image.latest()
     table, told = image.read("cells"), image.metadata
     categories = record.categories.renamed(told.categories) if record.categories else told.categories
-    names = np.array([*categories, ""], object)  # -1 stands for none
+    names = np.array([*categories, ""], object)  # for index -1
     labels = np.arange(len(table) + 1)
     ignored = None
     if record.partial or record.categories:
@@ -188,14 +188,14 @@ def _annotated(record: ImageRecord, overlap: str, decoded: NDArray[Any] | None) 
 
 
 def _whole_or_windows(read: Read, shape: tuple[int, int]) -> Read:
-    """Return what reads windows: of an image that is not huge from an array of all of it."""
+    """Return a function that reads windows, from an array of the whole image unless it is huge."""
     if is_huge(shape):
         return read
     return read(tuple(slice(0, size) for size in shape)).__getitem__
 
 
 def _pixels(record: ImageRecord, decoded: NDArray[Any] | None, known: _Known) -> tuple[int, Read | None]:
-    """Return the number of channels of an image, and what reads its windows."""
+    """Return the number of channels of an image, and a function that reads its windows."""
     if isinstance(record.pixels, StoredPixels):
         image: StoredImage = record.pixels.image.latest()
         shape, _ = image.form("image")
@@ -217,8 +217,8 @@ def _pixels(record: ImageRecord, decoded: NDArray[Any] | None, known: _Known) ->
 def _check_size(record: ImageRecord, shape: tuple[int, ...], known: _Known) -> None:
     if len(shape) not in (2, 3) or shape[-2:] != known.shape:
         found, said = (" x ".join(map(str, size)) for size in (shape, known.shape))
-        hint = ", and channels come first" if len(shape) == 3 and shape[:2] == known.shape else ""
-        raise ImageFileError(f"{record.pixels} is of {found} pixels: its cells say {said}{hint}")
+        hint = "; channels must come first" if len(shape) == 3 and shape[:2] == known.shape else ""
+        raise ImageFileError(f"{record.pixels} has {found} pixels, but its cells {said}{hint}")
 
 
 def _as_channels(pixels: NDArray[Any]) -> NDArray[Any]:

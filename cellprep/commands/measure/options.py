@@ -1,4 +1,4 @@
-"""What to measure, and how."""
+"""Options of measuring."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ from cellprep.system.options import Jobs, Only, Option, Quiet, documented, take_
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureOptions:
-    """What to measure, and how.
+    """Options of measuring: what to measure, and how.
 
     Raises
     ------
     UsageError
-        If a value is none that it can have.
+        If a value is invalid.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class MeasureOptions:
     images: Annotated[
         Path | str | NDArray[Any] | Mapping[str, Any] | None,
         Option(
-            "Folder or URL of image files, named by id, to measure intensities in; those of SOURCE unless given.",
+            "Folder or URL of image files, named by id, to measure intensities in; by default the images of SOURCE.",
             metavar="FOLDER",
             group="Images",
         ),
@@ -44,7 +44,7 @@ class MeasureOptions:
     properties: Annotated[
         Sequence[str],
         Option(
-            f"Property to measure, repeatable: {', '.join(PROPERTIES)}. Unless given "
+            f"Property to measure, repeatable: {', '.join(PROPERTIES)}. By default "
             f"{', '.join(name for name in DEFAULT_PROPERTIES if not PROPERTIES[name].of_pixels)} and, with images, all "
             "intensities.",
             PROPERTIES,
@@ -54,7 +54,7 @@ class MeasureOptions:
         ),
     ] = ()
     pixel_size: Annotated[
-        float | None, Option("Side of a pixel, in micrometres; what SOURCE says unless given.", group="Images")
+        float | None, Option("Side of a pixel, in micrometres; by default from SOURCE.", group="Images")
     ] = None
     orientation: TurnedBy = None
     planes: Stacks = field(default_factory=StackOptions)
@@ -68,15 +68,15 @@ class MeasureOptions:
         if unknown := [name for name in self.properties if name not in PROPERTIES]:
             raise UsageError(f"property {unknown[0]!r} is unknown: use one of {', '.join(PROPERTIES)}")
         if self.pixel_size is not None and not 0 < self.pixel_size < float("inf"):
-            raise UsageError(f"pixel size {self.pixel_size} is no length above 0, in micrometres")
+            raise UsageError(f"pixel size {self.pixel_size} is invalid: give a number of micrometres above 0")
         check_jobs(self.jobs)
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The properties that are measured."""
+        """The properties to measure."""
         return tuple(dict.fromkeys(self.properties or DEFAULT_PROPERTIES))
 
     @property
     def needs_images(self) -> bool:
-        """Whether intensities are asked for by name."""
+        """True if intensities are requested by name."""
         return any(PROPERTIES[name].of_pixels for name in self.properties)

@@ -1,4 +1,4 @@
-"""The measures of many images: kept in a file until all are there, so that memory does not grow with their number."""
+"""The measures of many images, kept in a file until all are complete, so that memory use stays constant."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from cellprep.core.measures.by_window import Columns
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_ROWS_AT_ONCE = 20_000  # of a table
+_ROWS_AT_ONCE = 20_000  # in a table
 _OF_EVERY_CELL: dict[str, Any] = {
     "image": object,
     "label": np.int64,
@@ -25,23 +25,23 @@ _OF_EVERY_CELL: dict[str, Any] = {
 
 
 class Pieces:
-    """The columns of images, which come in any order and leave in that of their numbers.
+    """The columns of images, added in any order and returned in the order of their numbers.
 
-    Which columns the table has is known at the end: images may have different channels, and no pixel size.
+    The columns of the table are known only at the end, as images may differ in channels, and may lack a pixel size.
 
     Parameters
     ----------
     properties
         Names in `PROPERTIES`, in the order of their columns.
     folder
-        Where the file is, which nobody sees; the system's folder for temporary files unless given.
+        Folder of the file, which is hidden; by default the system's folder for temporary files.
     """
 
     def __init__(self, properties: Sequence[str], folder: Path | None = None) -> None:
         self._properties = properties
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - `__exit__` closes it
         self._places: dict[int, tuple[int, tuple[str, ...]]] = {}
-        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}  # each once, as most images have the same columns
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}  # stored once, as most images have the same columns
         self._channels: set[int] = set()
         self._seen: set[str] = set()
 
@@ -72,7 +72,7 @@ class Pieces:
         return {name: kind for name, kind in found.items() if name in self._seen or not self._seen}
 
     def frames(self) -> Iterator["DataFrame"]:
-        """Yield the table, some of its rows at a time: at least one frame, be it without rows."""
+        """Yield the table in parts of its rows: at least one frame, which may be empty."""
         kinds = self.columns()
         waiting: list[Columns] = []
         rows, is_begun = 0, False
@@ -98,7 +98,7 @@ class Pieces:
 
 
 def _frame(parts: Sequence[Columns], kinds: Mapping[str, Any]) -> "DataFrame":
-    """Return the rows of some images; a column that an image lacks has no values there."""
+    """Return the rows of some images; a column that an image lacks is empty there."""
     from pandas import DataFrame
 
     columns = {}

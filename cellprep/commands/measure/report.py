@@ -1,4 +1,4 @@
-"""What was measured, in numbers, names and words."""
+"""The report of measuring."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,31 +12,31 @@ from cellprep.system.report import Report
 from cellprep.text.wording import count
 
 _WHY_NO_CELLS = (
-    "no cells: SOURCE has none in these images. Of predictions, look at them by `cellprep predict --overlay`: do the "
-    "weights fit, in the cells' size and in whether these are brighter than the background?"
+    "no cells: SOURCE has none in these images. If these are predictions, look at some with `cellprep predict "
+    "--overlay`. Do the weights suit the size of the cells, and are cells brighter than the background, as in training?"
 )
 
 
 @dataclass
 class MeasureReport(Report):
-    """What became of every image.
+    """The outcome for every image.
 
     Attributes
     ----------
     out
-        The table that was written; empty if none was.
+        The table that was written; empty if there is none.
     columns
         The names of its columns.
     images, cells
         Numbers of images that were measured, and of cells in them.
     ignored
-        How much of the images is ignored, if something was to be.
+        How much of the images is ignored, if the source marks regions to ignore.
     sizes
-        The sizes of their pixels.
+        The pixel sizes of the images.
     failures
-        Per image that could not be measured what is wrong with it.
+        The problem of each image that could not be measured.
     rows
-        Per other image its number of cells, and of channels of its image; 0 if it has none.
+        For each other image, its number of cells, and of channels; 0 if it has no pixels.
     """
 
     out: str = ""
@@ -61,11 +61,11 @@ class MeasureReport(Report):
         self.rows.append({"image": image_id, "cells": cells, "channels": found.channels})
 
     def notes(self) -> list[str]:
-        """Say what was measured."""
+        """Return lines on what was measured."""
         if not self.images:
             return []
         without = sum(row["channels"] == 0 for row in self.rows)
-        pixels = f"; {count(without, 'image')} without pixels, and so without intensities" if without else ""
+        pixels = f"; {count(without, 'image')} without pixels, thus without intensities" if without else ""
         cells = f"{count(self.images, 'image')}, {count(self.cells, 'cell')}, {count(len(self.columns), 'column')}"
         why = [] if self.cells else [_WHY_NO_CELLS]
         return [*self.sizes.problems(), *ignored_notes(self.ignored), f"{self.out}: {cells}{pixels}", *why]

@@ -1,4 +1,4 @@
-"""Pictures of what a store holds."""
+"""Pictures of a store's images and targets."""
 
 from cellprep.commands.preview.picture import draw_targets
 from cellprep.commands.preview.run import Preview, PreviewOptions, preview_store

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MOST_ARROWS = 36  # in a row or a column
-_BAR = (0.0, -0.15, 1.0, 0.035)  # a scale below its panel, in shares of it
+_BAR = (0.0, -0.15, 1.0, 0.035)  # the scale below a panel, as fractions of the panel
 
 
 def draw_outlined(axes: "Axes", view: View) -> None:
-    """Draw the image and the cells' outlines; a veil where regions are to be ignored, a bar if pixels have a size."""
+    """Draw the image, the cells' outlines and a veil over regions to ignore; a scale bar if the pixel size is known."""
     _show(axes, view, outlined(view.grey, view.labels))
     if view.ignored is not None:
         veil = np.zeros((*view.ignored.shape, 4))
@@ -30,12 +30,12 @@ def draw_outlined(axes: "Axes", view: View) -> None:
 
 
 def draw_labels(axes: "Axes", view: View) -> None:
-    """Draw each cell in a colour of its own."""
+    """Draw each cell in its own colour."""
     _show(axes, view, label_colours(view.labels))
 
 
 def draw_target(axes: "Axes", view: View, target: Target, channel: int | None = None) -> None:
-    """Draw a target in the way of its kind: one of its channels, or all at once."""
+    """Draw a target according to its kind: one of its channels, or all at once."""
     if isinstance(target, Values):
         _draw_values(axes, view, target, channel)
     else:
@@ -43,7 +43,7 @@ def draw_target(axes: "Axes", view: View, target: Target, channel: int | None = 
 
 
 def _draw_classes(axes: "Axes", view: View, target: Any) -> None:
-    """Draw the classes of pixels, and name them."""
+    """Draw the classes of pixels, with a legend."""
     colours = class_colours(len(target.classes))
     _show(axes, view, colours[view.target(target.name).argmax(axis=2)])
     for name, colour in zip(target.classes, colours / 255, strict=True):
@@ -52,7 +52,7 @@ def _draw_classes(axes: "Axes", view: View, target: Any) -> None:
 
 
 def _draw_vectors(axes: "Axes", view: View, target: Target) -> None:
-    """Draw vectors in the colours of their directions, and as arrows where few enough pixels are seen."""
+    """Draw vectors in the colours of their directions; in a crop, also as arrows."""
     vectors = view.target(target.name)
     _show(axes, view, vector_colours(vectors))
     if view.crop is None:
@@ -76,7 +76,7 @@ def _draw_vectors(axes: "Axes", view: View, target: Target) -> None:
 
 
 def _draw_levels(axes: "Axes", view: View, target: Target) -> None:
-    """Draw levels, each in a colour of its own, and from which distance on each of them begins."""
+    """Draw levels, each in its own colour, and a scale with the distance at which each begins."""
     from matplotlib import colormaps
     from matplotlib.colors import BoundaryNorm
 
@@ -90,7 +90,7 @@ def _draw_levels(axes: "Axes", view: View, target: Target) -> None:
 
 
 def _draw_values(axes: "Axes", view: View, target: Values, channel: int | None) -> None:
-    """Draw values and their scale; 0 is white if some are below."""
+    """Draw values and their scale; 0 is white if there are negative values."""
     seen = view.target(target.name)
     values = (seen if channel is None else seen[..., channel]).astype(float)
     low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
@@ -126,7 +126,7 @@ _KINDS: dict[str, Callable[["Axes", View, Any], None]] = {
 
 
 def _show(axes: "Axes", view: View, values: Any, **how: Any) -> Any:
-    """Draw values where their pixels are in the image, so that the axes tell pixels."""
+    """Draw values at the positions of their pixels in the image, so that the axes show pixels."""
     height, width = values.shape[:2]
     edges = (
         view.left - 0.5,
@@ -143,7 +143,7 @@ def _with_bar(axes: "Axes", shown: Any) -> Any:
 
 
 def _draw_length(axes: "Axes", view: View, pixel_size: float) -> None:
-    """Draw a bar of a round length, a fifth of the width or less."""
+    """Draw a scale bar of a round length, at most a fifth of the width."""
     width = view.labels.shape[1] * view.step
     longest = width * pixel_size / 5
     power = 10.0 ** np.floor(np.log10(longest))

@@ -24,7 +24,7 @@ _Panel = Callable[["Axes", View], None]
 
 
 def _panels(views: Sequence[View]) -> dict[str, _Panel]:
-    """Return what draws each panel, by its title: of the targets that some of the images have."""
+    """Return the functions that draw the panels, by title, for all targets of the images."""
     recipes = {name: view.image.recipe for view in views for name in view.image}
     targets = [target for name, target in TARGETS.items() if name in recipes]
     drawn = {
@@ -53,16 +53,16 @@ def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path | str, 
     images
         From ``open_store(...)[image_id]``.
     path
-        The picture to write, of a kind that Matplotlib knows by its name's end, such as ``.png``.
+        The picture to write; its extension, such as ``.png``, is a format that Matplotlib writes.
     crop
-        The part to show; all unless given. Of a part, vectors are drawn as arrows, too.
+        The part to show; by default the whole image. In a part, vectors are also drawn as arrows.
 
     Raises
     ------
     MissingExtraError
         If Matplotlib is not installed.
     UsageError
-        If the picture is of no kind that is known, or the crop goes past an image.
+        If the format of the picture is unknown, or the crop extends beyond an image.
     OutputError
         If the picture cannot be written.
     """
@@ -79,7 +79,7 @@ def draw_targets(images: StoredImage | Sequence[StoredImage], path: Path | str, 
 
 
 def _slimness(view: View) -> float:
-    """Return height by width, of which a picture follows no more than a factor of four either way."""
+    """Return height / width, limited to a factor of four either way."""
     height, width = view.shape
     return min(max(height / width, 0.25), 4.0)
 
@@ -110,6 +110,6 @@ def _title(view: View) -> str:
         f"rows {view.top} to {view.top + view.shape[0] - 1}, columns {view.left} to {view.left + view.shape[1] - 1}"
         if view.crop
         else "",
-        f"one pixel of {view.step} drawn, in rows and columns" if view.step > 1 else "",
+        f"shown at 1/{view.step} of the resolution" if view.step > 1 else "",
     ]
     return "  ·  ".join(part for part in parts if part).replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""The preview of a store: which images are drawn, and how."""
+"""Preview of a store: the choice of images, and how to draw them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ _MOST_IMAGES = 12  # with all their targets in one picture
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewOptions:
-    """What to draw."""
+    """The choice of what to draw."""
 
     images: Annotated[
         Sequence[str],
-        Option("Id of an image to draw, repeatable; the first unless given.", flags=("--image",), metavar="ID"),
+        Option("Id of an image to draw, repeatable; by default the first image.", flags=("--image",), metavar="ID"),
     ] = ()
     crop: Annotated[
         Crop | None,
-        Option("Part to draw, in pixels; vectors are arrows there.", metavar="Y,X,H,W", parse=Crop.parse),
+        Option("Part to draw, in pixels; vectors are drawn as arrows.", metavar="Y,X,H,W", parse=Crop.parse),
     ] = None
-    contact_sheet: Annotated[bool, Option("Draw the outlines in many images: all unless --image names some.")] = False
+    contact_sheet: Annotated[bool, Option("Draw only outlines, in many images; by default in all.")] = False
     quiet: Quiet = False
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Preview:
     drawn
         Ids of the images in it.
     of
-        Number of images that could have been.
+        Number of images in the store.
     """
 
     path: Path
@@ -56,13 +56,13 @@ class Preview:
     of: int
 
     def notes(self) -> list[str]:
-        """Return what was drawn, in words."""
+        """Return a line on what was drawn."""
         names = f"image {printable(self.drawn[0])}" if len(self.drawn) == 1 else count(len(self.drawn), "image")
         left_out = f" of {self.of:,}" if len(self.drawn) < self.of else ""
         return [f"{self.path}: {names}{left_out}"]
 
     def errors(self) -> list[str]:
-        """Return what failed: nothing, as a picture that fails raises."""
+        """Return an empty list, as failures are raised."""
         return []
 
 
@@ -77,25 +77,25 @@ def preview_store(
     store
         A store, or its path.
     path
-        The picture to write, of a kind that Matplotlib knows by its name's end, such as ``.png``.
+        The picture to write; its extension, such as ``.png``, is a format that Matplotlib writes.
     options
-        What to draw. Of more images than a contact sheet holds, it shows some, evenly spread over the ids in order.
+        What to draw. If there are too many images for a contact sheet, it shows some, evenly spaced in their order.
     **keywords
         Fields of `PreviewOptions` by name.
 
     Returns
     -------
     Preview
-        What was drawn.
+        The images drawn.
 
     Raises
     ------
     MissingExtraError
         If Matplotlib is not installed.
     UsageError
-        If an image is not in the store, or options do not go together.
+        If an image is not in the store, or options contradict each other.
     StoreError
-        If there is no image, or one is damaged.
+        If the store has no images, or an image is damaged.
     OutputError
         If the picture cannot be written.
     """
@@ -121,8 +121,8 @@ def _choose(ids: list[str], options: PreviewOptions) -> list[str]:
         return [ids[place * len(ids) // tiles] for place in range(tiles)]
     if len(options.images) > _MOST_IMAGES:
         raise UsageError(
-            f"{len(options.images)} images with all their targets are no picture: give {_MOST_IMAGES} at most, "
-            "or --contact-sheet"
+            f"{len(options.images)} images with all their targets are too many for a picture: "
+            f"give at most {_MOST_IMAGES}, or --contact-sheet"
         )
     return ids if options.images else ids[:1]
 

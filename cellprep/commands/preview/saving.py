@@ -1,4 +1,4 @@
-"""Figures, and the files that they become."""
+"""Figures, and how they are saved."""
 
 import io
 from pathlib import Path
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 120
-# Without these, the same picture would have other bytes tomorrow.
+# Without these, the bytes of a picture would depend on the date.
 _NO_DATES: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "svgz": {"Date": None}}
 
 
 def new_figure(path: Path, width: float, height: float, option: str = "--out") -> "Figure":
-    """Return a figure of so many inches for a file that an option names, before work is done for it.
+    """Return a figure of a size in inches for the file of an option; check the file before any work is done.
 
     Raises
     ------
     MissingExtraError
         If Matplotlib is not installed.
     UsageError
-        If files of this name are no pictures that Matplotlib writes.
+        If Matplotlib does not write this format.
     OutputError
-        If no file can be there.
+        If no file can be written there.
     """
     try:
         from matplotlib.figure import Figure
@@ -34,13 +34,13 @@ def new_figure(path: Path, width: float, height: float, option: str = "--out") -
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     known = figure.canvas.get_supported_filetypes()
     if _kind(path) not in known:
-        raise UsageError(f"{option} {path} is no picture: let its name end in .png, or in .{', .'.join(sorted(known))}")
+        raise UsageError(f"{option} {path} is not a picture: use the extension .png, or .{', .'.join(sorted(known))}")
     check_place(path)
     return figure
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure, whole or not at all; the same figure gives the same bytes.
+    """Write a figure completely or not at all; the same figure gives the same bytes.
 
     Raises
     ------

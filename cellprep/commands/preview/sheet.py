@@ -12,7 +12,7 @@ from cellprep.store import StoredImage
 from cellprep.system.progress import progress_bar
 from cellprep.text.wording import count, printable
 
-#: A sheet has no more images than that.
+#: Maximum number of images on a sheet.
 MOST_TILES = 100
 
 _TILE = 2.6  # inches
@@ -26,16 +26,16 @@ def draw_contact_sheet(images: Sequence[StoredImage], path: Path | str, *, quiet
     images
         From ``open_store(...)[image_id]``, at least one and at most `MOST_TILES`.
     path
-        The picture to write, of a kind that Matplotlib knows by its name's end, such as ``.png``.
+        The picture to write; its extension, such as ``.png``, is a format that Matplotlib writes.
     quiet
-        Whether to show no progress.
+        Whether to hide progress.
 
     Raises
     ------
     MissingExtraError
         If Matplotlib is not installed.
     UsageError
-        If the picture is of no kind that is known.
+        If the format of the picture is unknown.
     OutputError
         If the picture cannot be written.
     """

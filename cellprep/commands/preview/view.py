@@ -1,4 +1,4 @@
-"""The view of an image in a picture: all of it or a part, every pixel or each so-many-th."""
+"""The view of an image in a picture: the whole image or a part, with all pixels or every n-th."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from cellprep.errors import UsageError
 from cellprep.store import StoredImage
 from cellprep.text.wording import printable
 
-_MOST_PIXELS = 1500  # on a side; a panel shows no more
-_PARTS, _PART = 5, 512  # along each side of a huge image, and pixels along those of each
+_MOST_PIXELS = 1500  # along each side of a panel
+_PARTS, _PART = 5, 512  # number of parts along each side of a huge image, and the side of a part in pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Crop:
     Attributes
     ----------
     top, left, height, width
-        Where it begins, and its size.
+        Position of its first pixel, and its size.
     """
 
     top: int
@@ -35,12 +35,12 @@ class Crop:
 
     @classmethod
     def parse(cls, given: str | Sequence[int]) -> "Crop":
-        """Read ``y,x,h,w``, or take four numbers.
+        """Parse ``y,x,h,w``, or take four numbers.
 
         Raises
         ------
         UsageError
-            If these are no four whole numbers, or no part of any image.
+            If they are not four integers, or cannot be a part of an image.
 
         Examples
         --------
@@ -50,27 +50,27 @@ class Crop:
         try:
             top, left, height, width = map(int, given.split(",") if isinstance(given, str) else given)
         except (TypeError, ValueError):
-            raise UsageError(f"crop {given!r:.60} is no part of an image: give y,x,h,w, as 100,200,64,96") from None
+            raise UsageError(f"crop {given!r:.60} is invalid: give y,x,h,w, such as 100,200,64,96") from None
         if min(top, left) < 0 or min(height, width) < 1:
-            raise UsageError(f"crop {given!r} is no part of an image: y and x begin at 0, h and w are at least 1")
+            raise UsageError(f"crop {given!r} is invalid: y and x are at least 0, h and w at least 1")
         return cls(top, left, height, width)
 
 
 @dataclass(frozen=True)
 class View:
-    """An image as a picture shows it.
+    """The view of an image in a picture.
 
     Attributes
     ----------
     image
-        From a store.
+        An image of a store.
     crop
-        The part to show; all unless given.
+        The part to show; by default the whole image.
 
     Raises
     ------
     UsageError
-        If the crop goes past the image.
+        If the crop extends beyond the image.
     """
 
     image: StoredImage
@@ -81,18 +81,18 @@ class View:
         crop = self.crop
         if crop and (crop.top + crop.height > height or crop.left + crop.width > width):
             raise UsageError(
-                f"crop {crop.top},{crop.left},{crop.height},{crop.width} goes past image "
+                f"crop {crop.top},{crop.left},{crop.height},{crop.width} extends beyond image "
                 f"{printable(self.image.id)}, which is {height} x {width} (height x width)"
             )
 
     @property
     def top(self) -> int:
-        """The first row that is seen."""
+        """The first visible row."""
         return self.crop.top if self.crop else 0
 
     @property
     def left(self) -> int:
-        """The first column that is seen."""
+        """The first visible column."""
         return self.crop.left if self.crop else 0
 
     @property
@@ -102,7 +102,7 @@ class View:
 
     @property
     def step(self) -> int:
-        """The number of pixels from one that is seen to the next."""
+        """The number of pixels from one visible pixel to the next."""
         return -(-max(self.shape) // _MOST_PIXELS)
 
     @property
@@ -117,14 +117,14 @@ class View:
 
     @cached_property
     def labels(self) -> NDArray[Any]:
-        """The labels that are seen."""
+        """The visible labels."""
         return self.target("labels")
 
     @property
     def grey(self) -> NDArray[np.float64] | None:
-        """The pixels of the image that are seen, in grey levels of the whole one; None if there is no image.
+        """The visible pixels in grey levels of the whole image; None if there is no image.
 
-        Of a huge one, the levels are those of evenly spread parts.
+        The levels of a huge image are those of evenly spaced parts.
         """
         if "image" not in self.image.arrays:
             return None
@@ -140,15 +140,15 @@ class View:
 
     @property
     def ignored(self) -> NDArray[Any] | None:
-        """The part of the regions to ignore that is seen; None if there are none."""
+        """The visible part of the regions to ignore; None if there are none."""
         return self.target("ignore") if "ignore" in self.image.arrays else None
 
     def target(self, name: str) -> NDArray[Any]:
-        """Return what is seen of an array whose rows come first: (H, W) or (H, W, C)."""
+        """Return the visible part of an array, (H, W) or (H, W, C)."""
         return self._seen(name)
 
     def _seen(self, name: str) -> NDArray[Any]:
-        """Return each so-many-th row and column; a huge image is read some rows after the other."""
+        """Return every n-th row and column; a huge image is read in bands of rows."""
         columns = slice(self.left, self.left + self.shape[1])
         seen = slice(self.top, self.top + self.shape[0])
         each = slice(None, None, self.step)
@@ -157,5 +157,6 @@ class View:
             first = max(band.start, seen.start)
             first += (seen.start - first) % self.step
             part = self.image.read(name, (slice(first, min(band.stop, seen.stop)), columns))
-            parts.append(part[(..., each, each) if name == "image" else (each, each)].copy())  # a view keeps it all
+            every = (..., each, each) if name == "image" else (each, each)
+            parts.append(part[every].copy())  # a view would keep the whole band
         return np.concatenate(parts, axis=-2 if name == "image" else 0)

@@ -1,4 +1,4 @@
-"""A page that shows a data set, a training or predictions: one HTML file, which needs nothing else."""
+"""Reports on a data set, a training or predictions: one self-contained HTML file each."""
 
 from cellprep.commands.report.dataset import DatasetReport, ReportOptions, report_dataset
 from cellprep.commands.report.finetuning import is_finetuning, report_finetuning

@@ -1,4 +1,4 @@
-"""Charts, laid out for a page that draws them as SVG, in colours of the style sheet and with values as tooltips."""
+"""Layout of charts for a page that draws them as SVG, with colours from the style sheet and values as tooltips."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,16 +11,16 @@ import numpy as np
 _WIDTH, _HEIGHT = 460, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, _WIDTH - 24, 26, _HEIGHT - 44
 _BINS = 30
-_LETTER = 7.5  # width of a letter, at most, in the style sheet's size of text
-_APART = 10  # between two ticks' texts
-_LYING = 24  # height of a bar that lies, with what is between it and the next
-_LONGEST = 7  # letters of a tick's number
+_LETTER = 7.5  # maximum width of a letter in the font size of the style sheet
+_APART = 10  # between the texts of two ticks
+_LYING = 24  # height of a horizontal bar, including the gap to the next one
+_LONGEST = 7  # letters in the number of a tick
 
 Ticks = list[tuple[str, str]]
 
 
 class Mark(NamedTuple):
-    """A bar or a dot, and its tooltip; a dot has no size."""
+    """A bar or a dot with its tooltip; a dot has no size."""
 
     about: str
     x: str
@@ -30,7 +30,7 @@ class Mark(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The values of one kind: ``steps`` of a histogram, ``bars``, or a ``line``."""
+    """The values of a series: ``steps`` of a histogram, ``bars``, or a ``line``."""
 
     kind: str
     name: str
@@ -40,9 +40,9 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart, its lengths in pixels of the drawing; without shapes there is nothing to draw.
+    """A chart, with lengths in pixels of the drawing; without shapes, there is nothing to draw.
 
-    Grid lines belong to the ticks of y, or to those of x where bars lie.
+    Grid lines belong to the ticks of y, or of x if bars are horizontal.
     """
 
     title: str
@@ -61,18 +61,18 @@ class Chart:
 
     @property
     def height(self) -> int:
-        """Height of the whole drawing."""
+        """Total height of the drawing."""
         return self.bottom + _HEIGHT - _BOTTOM
 
     @property
     def named(self) -> bool:
-        """Whether a legend says anything."""
+        """True if the chart needs a legend."""
         names = [shape.name for shape in self.shapes]
         return len(names) > 1 or any(names)
 
 
 def histogram(title: str, axis: str, values: Mapping[str, Sequence[float]], *, logarithmic: bool = False) -> Chart:
-    """Draw how often values occur, for each of some kinds, in bins that all kinds share.
+    """Draw histograms of several series with common bins.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def histogram(title: str, axis: str, values: Mapping[str, Sequence[float]], *, l
     axis
         Name of the values, and their unit.
     values
-        By kind.
+        The values of each series, by name.
     logarithmic
-        Whether bins have equal ratios instead of equal widths; values of 0 or less are then left out, as NaN always is.
+        Whether bins have equal ratios instead of equal widths. Values of 0 or less are then left out; NaN always is.
     """
     kinds = {
         name: np.array([v for v in found if math.isfinite(v) and (v > 0 or not logarithmic)], float)
@@ -105,7 +105,7 @@ def histogram(title: str, axis: str, values: Mapping[str, Sequence[float]], *, l
 
 
 def bars(title: str, axis: str, values: Sequence[float], names: Sequence[str]) -> Chart:
-    """Draw a bar for each of some values between 0 and 1, as shares in percent; they lie if their names are long."""
+    """Draw values between 0 and 1 as bars in percent; the bars are horizontal if their names are long."""
     ticks = [(f"{_LEFT + (_RIGHT - _LEFT) * (place + 0.5) / len(names):.1f}", name) for place, name in enumerate(names)]
     if any(len(name) > 3 for name in names) and not _are_apart(ticks):
         return _lying_bars(title, axis, values, names)
@@ -133,7 +133,7 @@ def _lying_bars(title: str, axis: str, values: Sequence[float], names: Sequence[
 
 
 def lines(title: str, axis: str, x: Sequence[float], series: Mapping[str, Sequence[float]]) -> Chart:
-    """Draw one line or more over the same places, with a dot at each."""
+    """Draw one or more lines over the same x, with a dot at each point."""
     known = [value for values in series.values() for value in values if math.isfinite(value)]
     scale = _Scale(min(x), max(x) if max(x) > min(x) else min(x) + 1, min([*known, 0.0]), max([*known, 1e-9]))
     shapes = []
@@ -145,7 +145,7 @@ def lines(title: str, axis: str, x: Sequence[float], series: Mapping[str, Sequen
 
 
 class _Scale:
-    """From values to places in the drawing."""
+    """Conversion of values to positions in the drawing."""
 
     def __init__(
         self, low: float, high: float, bottom: float, top: float, logarithmic: bool = False, left: float = _LEFT
@@ -177,7 +177,7 @@ class _Scale:
         return [(f"{self.y(value):.1f}", _number(value)) for value in values]
 
     def _powers(self) -> list[list[float]]:
-        """Return round numbers of a logarithmic axis, the most first."""
+        """Return choices of round numbers for a logarithmic axis, the longest first."""
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         choices = [[factor * 10.0**power for power in powers for factor in factors] for factors in ((1, 2, 5), (1, 3))]
         choices += [[10.0**power for power in powers[::every]] for every in range(1, len(powers) + 1)]
@@ -185,7 +185,7 @@ class _Scale:
 
 
 def _round_numbers(low: float, high: float, most: int = 5, *, whole: bool = False) -> list[float]:
-    """Return about so many round numbers between two."""
+    """Return about `most` round numbers in an interval."""
     rough = (high - low) / most or 1
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
@@ -194,7 +194,7 @@ def _round_numbers(low: float, high: float, most: int = 5, *, whole: bool = Fals
 
 
 def _number(value: float) -> str:
-    """Return a number that is short enough to stand at an axis."""
+    """Return a number as text that is short enough for an axis."""
     text = f"{value:,.6g}"
     if len(text) <= _LONGEST and not 0 < abs(value) < 1e-3:
         return text
@@ -203,7 +203,7 @@ def _number(value: float) -> str:
 
 
 def _first_apart(choices: Iterable[Ticks]) -> Ticks:
-    """Return the first of several choices of ticks whose texts do not overlap; the last one at the least."""
+    """Return the first choice of ticks whose texts do not overlap, or the last choice."""
     ticks: Ticks = []
     for ticks in choices:
         if _are_apart(ticks):
@@ -212,13 +212,13 @@ def _first_apart(choices: Iterable[Ticks]) -> Ticks:
 
 
 def _are_apart(ticks: Ticks) -> bool:
-    """Return whether the texts of ticks below an axis stand clear of each other."""
+    """Return whether the texts of ticks below an axis do not overlap."""
     ends = [(float(x) - _LETTER * len(text) / 2, float(x) + _LETTER * len(text) / 2) for x, text in ticks]
     return all(end + _APART <= start for (_, end), (start, _) in pairwise(ends))
 
 
 def _steps(name: str, edges: Sequence[float], counts: Sequence[int], scale: _Scale) -> Shape:
-    """Return the outline of a histogram, and for each bin a bar that nobody sees, with its tooltip."""
+    """Return the outline of a histogram, and for each bin an invisible bar with its tooltip."""
     points, tips = [f"{scale.x(edges[0]):.1f},{scale.y(0):.1f}"], []
     for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True):
         points += [f"{scale.x(edge):.1f},{scale.y(count):.1f}" for edge in (left, right)]

@@ -1,4 +1,4 @@
-"""Single annotations of an image, each drawn with its surroundings and no more, as the image may be huge."""
+"""Crops around single annotations, as an image may be huge."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from cellprep.core.shapes import cutouts
 from cellprep.formats.annotations.record import Annotations
 from cellprep.store.documents import is_huge
 
-_SEEN = 448  # pixels along the longer side, evenly chosen, that a huge image is judged by
-_AROUND = 24  # pixels, at the least, around an annotation
+_SEEN = 448  # evenly spaced pixels along the longer side that represent a huge image
+_AROUND = 24  # smallest margin around an annotation, in pixels
 
 
 def draw_crops(
     annotations: Annotations, pixels: NDArray[Any] | None, wanted: tuple[tuple[int, int | None], ...]
 ) -> dict[int, Picture]:
-    """Draw single annotations of an image, by row, each with its surroundings and no more."""
+    """Draw crops around single annotations of an image, and return them by row."""
     if not wanted:
         return {}
     windowed = WindowedRuns.of(annotations.runs)
@@ -38,19 +38,19 @@ def draw_crops(
 
 
 def sparse_step(shape: tuple[int, int]) -> int:
-    """Return which pixels of an image are enough to draw it small, or to know how dark it is: 1 for all of them."""
+    """Return the step between pixels that suffices for a small picture, or for intensity limits: 1 means all pixels."""
     return -(-max(shape) // _SEEN) if is_huge(shape) else 1
 
 
 def to_grey(pixels: NDArray[Any] | None, runs: Runs, limits: tuple[float, float] | None = None) -> NDArray[np.uint8]:
-    """Return an image in 256 levels; without one, the annotations in grey, lighter where they overlap."""
+    """Return an image in 256 levels; if there is none, the annotations in grey, lighter where they overlap."""
     if pixels is None:
         return (30 + 60 * np.minimum(runs.coverage(), 2)).astype(np.uint8)
     return np.round(255 * grey_levels(pixels, limits)).astype(np.uint8)
 
 
 def _around(windowed: WindowedRuns, place: int) -> tuple[slice, slice] | None:
-    """Return a window of an annotation and as much around it; None if it has no pixel."""
+    """Return the window of an annotation with a margin of the same size; None if it has no pixels."""
     top, bottom, left, right = windowed.boxes[:, place].tolist()
     if top == bottom:
         return None

@@ -1,4 +1,4 @@
-"""The page on a data set: annotations, or a store, and predictions scored against it."""
+"""The report on a data set: annotations or a store, and predictions scored against it."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ from cellprep.commands.report import sections
 from cellprep.commands.report.charts import Chart, lines
 from cellprep.commands.report.drawing import Picture
 from cellprep.commands.report.images import ImageFacts, ImageTask, look_at_image
-from cellprep.commands.report.page import Table, choices, page
+from cellprep.commands.report.page import Table, choices, page, require_jinja
 from cellprep.commands.report.scored import draw_lowest
 from cellprep.commands.roundtrip.families import ALL, decoding_families
 from cellprep.core.targets import Family
@@ -31,21 +31,21 @@ from cellprep.system.report import Report
 from cellprep.text.wording import count, printable
 
 _MOST_THUMBNAILS = 600
-_THUMBNAIL = 224  # pixels of the longer side of so many; fewer may be larger
+_THUMBNAIL = 224  # pixels on the longer side of that many thumbnails; fewer may be larger
 _LARGEST_THUMBNAIL = 896
 _MOST_CROPS = 900
-_MOST_DECODED = 12  # images whose targets of several methods are decoded again
+_MOST_DECODED = 12  # images in the comparison of methods
 
 
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
-    """What to show, and how to go about it."""
+    """Options of the report: what to show, and how."""
 
     images: Annotated[
         Path | str | None,
         Option(
-            "Folder of image files by id, to show; those of SOURCE itself unless given.",
+            "Folder of image files, named by id, to show; by default the images of SOURCE itself.",
             metavar="FOLDER",
             group="Images",
         ),
@@ -53,14 +53,13 @@ class ReportOptions:
     predicted: Annotated[
         Source | Path | str | None,
         Option(
-            "Predictions to score against SOURCE, as `evaluate` takes them.", metavar="PREDICTED", group="Predictions"
+            "Predictions to score against SOURCE, in a format of `evaluate`.", metavar="PREDICTED", group="Predictions"
         ),
     ] = None
     targets: Annotated[
         tuple[Family, ...],
         Option(
-            "Methods to compare by what their targets, decoded again, bring back of the cells, as in roundtrip; "
-            "all unless given.",
+            "Segmentation methods to compare by decoding their own targets, as in roundtrip; by default all.",
             metavar="all|NAME,...",
             parse=decoding_families,
             group="Scores",
@@ -74,24 +73,24 @@ class ReportOptions:
 
 @dataclass(frozen=True, slots=True)
 class DatasetReport(Report):
-    """The outcome of making a page.
+    """The outcome of writing a report.
 
     Attributes
     ----------
     path
-        The page.
+        The HTML file.
     images
-        Number of images it is about.
+        Number of images in the data set.
     findings
         Number of suspicious findings.
     size
-        Bytes of the page.
+        Size of the file in bytes.
     failures
-        Per image that could not be shown what is wrong with it.
+        The problem of each image that could not be shown.
     turned
-        Which images were turned, and what is ignored, in words.
+        Notes on rotated images and ignored regions.
     rows
-        Per image that could be shown its type, size and numbers.
+        The type, size and numbers of each image that is shown.
     """
 
     path: Path
@@ -103,7 +102,7 @@ class DatasetReport(Report):
     rows: tuple[dict[str, Any], ...] = field(default=(), repr=False)
 
     def notes(self) -> list[str]:
-        """Return a line on the page."""
+        """Return a line on the file."""
         found = count(self.findings, "suspicious finding")
         return [*self.turned, f"{self.path}: {count(self.images, 'image')}, {found}, {self.size / 1e6:.1f} MB"]
 
@@ -111,25 +110,24 @@ class DatasetReport(Report):
         return self.images
 
     def _aftermath(self) -> str:
-        return ", and are named in the page"
+        return ", and are listed in the report"
 
 
 @takes(SourceOptions, ReportOptions)
 def report_dataset(
     source: SourceLike, out: Path | str, options: ReportOptions | None = None, **keywords: Any
 ) -> DatasetReport:
-    r"""Make a page that shows a data set: one HTML file, which loads nothing.
+    r"""Write a report on a data set: one self-contained HTML file.
 
-    Targets are computed as the source's own recipe has it, if it is a store, else by the default one. The same
-    source gives the same bytes.
+    Targets are computed with the recipe of the store, or with the default recipe for other sources. The same source
+    gives the same bytes.
 
     Parameters
     ----------
     source
-        The annotations: their path, what `cellprep.open_source` returns, a store, or labels as arrays by the images'
-        ids.
+        The annotations: their path, the result of `cellprep.open_source`, a store, or arrays of labels by image id.
     out
-        The page to write.
+        The HTML file to write.
     options
         What to show.
     **keywords
@@ -138,16 +136,18 @@ def report_dataset(
     Returns
     -------
     DatasetReport
-        What became of it. Images that cannot be read are in it and in the page, not raised.
+        The outcome. Images that cannot be read are listed in it and in the file, not raised.
 
     Raises
     ------
+    MissingExtraError
+        If Jinja2 is not installed.
     OutputError
-        If the page cannot be written.
+        If the file cannot be written.
     ImageFileError
         If the image folder cannot be read.
     UnpairedError
-        If an image is predicted and not in the source, or the other way round.
+        If an image is only in the predictions or only in the source.
 
     Examples
     --------
@@ -163,6 +163,7 @@ def report_dataset(
     options = options_of(ReportOptions, options, keywords)
     out = local_path(out)
     check_place(out)
+    require_jinja()
     predicted = None if options.predicted is None else as_prediction(options.predicted, source)
     shared = {name: getattr(options, name) for name in ("images", "orientation", "planes", "jobs", "quiet")}
     check = check_source(source, **shared)
@@ -217,7 +218,7 @@ def _row(image: ImageFacts) -> dict[str, Any]:
 
 
 def _chosen(flagged: Sequence[Finding]) -> dict[str, dict[int, int | None]]:
-    """Choose the annotations to draw: of each rule as many of those that are worst as the page has room for."""
+    """Choose the annotations to draw: the worst of each rule, as many as there is space for."""
     by_rule: dict[str, list[Finding]] = {}
     for one in flagged:
         if one.row is not None:
@@ -249,13 +250,13 @@ def _tasks(source: Source, options: ReportOptions, drawn: dict[str, dict[int, in
 
 
 def _spread(number: int, most: int) -> set[int]:
-    """Return the places of at most so many of some things in a row, evenly spread."""
+    """Return at most `most` evenly spaced indices below `number`."""
     chosen = min(number, most)
     return {place * number // chosen for place in range(chosen)}
 
 
 class _Scores(NamedTuple):
-    """The section on predictions: their scores, those that have none, and pictures of the lowest."""
+    """The section on predictions: scores, failures, and pictures of the images with the lowest scores."""
 
     description: str
     table: Table | None

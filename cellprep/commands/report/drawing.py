@@ -15,17 +15,17 @@ from cellprep.errors import ImageFileError, OutputError
 from cellprep.formats.images.file import ImageFile
 from cellprep.text.wording import printable
 
-_WIDEST = 1600  # pixels of a picture that lies in a file, the longer side
-_CROP = 288  # pixels of a picture of an annotation, the longer side, at most
-_LEAST = 48  # pixels of the image that it shows at least
-_SEEN = 150  # parts of a picture's side by which the outlines around an annotation may stray
-_MOST_OUTLINES = 16_000  # characters of all outlines of an image
+_WIDEST = 1600  # longer side of a picture from a file, in pixels
+_CROP = 288  # maximum longer side of a picture of an annotation, in pixels
+_LEAST = 48  # minimum number of image pixels along its sides
+_SEEN = 150  # outlines around an annotation may deviate by 1/150 of a picture's side
+_MOST_OUTLINES = 16_000  # characters in all outlines of an image
 
 
 class Outlines(NamedTuple):
-    """Outlines above a picture, as the path of an SVG.
+    """Outlines on a picture, as an SVG path.
 
-    Their kind is ``cells``, ``own``, ``partner`` or ``other``, or what became of predicted and true cells.
+    Their kind is ``cells``, ``own``, ``partner`` or ``other``, or the outcome of predicted and true cells.
     """
 
     kind: str
@@ -34,16 +34,16 @@ class Outlines(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture in WebP.
+    """A picture in WebP format.
 
     Attributes
     ----------
     content
-        The file.
+        The bytes of the file.
     width, height
-        In pixels of what it shows; the file may have fewer.
+        Size in pixels of the image shown; the file may have fewer pixels.
     outlines
-        What lies above it, in the same pixels, from the lowest on.
+        The outlines on it, in pixels of the image shown, lowest layer first.
     """
 
     content: bytes
@@ -62,12 +62,12 @@ def compress(pixels: NDArray[np.uint8], quality: int = 60) -> Picture:
 
 
 def draw_file(path: Path) -> Picture:
-    """Draw a picture that lies in a file, made smaller where it is very large.
+    """Draw a picture from a file, reduced if it is very large.
 
     Raises
     ------
     OutputError
-        If it cannot be read as an image file (which no program is started for), or does not have 8 bits.
+        If it cannot be read as an image file (without starting any program), or does not have 8 bits.
     """
     import cv2
 
@@ -76,7 +76,7 @@ def draw_file(path: Path) -> Picture:
     except ImageFileError as error:
         raise OutputError(f"the picture {error}" if str(path) in str(error) else f"{path}: {error}") from error
     if pixels.dtype != np.uint8 or (pixels.ndim == 3 and len(pixels) != 3):
-        raise OutputError(f"the picture {path} is not grey or RGB of 8 bits: a page shows no others")
+        raise OutputError(f"the picture {path} is not greyscale or RGB with 8 bits, as a report needs")
     colours = np.moveaxis(pixels, 0, 2) if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
     scale = min(1.0, _WIDEST / max(colours.shape[:2]))
     size = [max(1, round(side * scale)) for side in colours.shape[1::-1]]
@@ -85,14 +85,14 @@ def draw_file(path: Path) -> Picture:
 
 
 def draw_files(paths: Iterable[Path]) -> list[tuple[str, Picture]]:
-    """Draw pictures that lie in files, each with its name, as `draw_file` does."""
+    """Draw pictures from files as `draw_file` does, each with its name."""
     return [(printable(path.stem), draw_file(path)) for path in paths]
 
 
 def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: int) -> Picture:
-    """Draw an image with so many pixels on its longer side, at most, and its cells' outlines above it."""
+    """Draw an image, at most `side` pixels on its longer side, with the outlines of its cells."""
     traced, outlines = labels, ""
-    # Coarser and coarser, until the outlines take no more room than the image does.
+    # Simplify outlines until they are at most as large as the image.
     for finer, tolerance in ((2, 0.4), (2, 0.8), (1, 0.8), (0.5, 0.8)):
         step = max(1, round(max(labels.shape) / (finer * side)))
         traced = labels[::step, ::step]
@@ -104,7 +104,7 @@ def draw_thumbnail(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: i
 
 
 def draw_grey(grey: NDArray[np.uint8], side: int, shape: tuple[int, ...], outlines: Iterable[Outlines] = ()) -> Picture:
-    """Draw an image with so many pixels on its longer side, at most, below outlines in pixels of `shape`, (H, W)."""
+    """Draw an image, at most `side` pixels on its longer side, with outlines in pixels of `shape`, (H, W)."""
     import cv2
 
     scale = min(1.0, side / max(grey.shape))
@@ -115,21 +115,21 @@ def draw_grey(grey: NDArray[np.uint8], side: int, shape: tuple[int, ...], outlin
 
 
 def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cutouts: Mapping[int, Cutout]) -> Picture:
-    """Draw one annotation large: its outline, its partner's, and those of all others around it are layers above it.
+    """Draw one annotation enlarged, with layers for its outline, its partner's, and those of all others around it.
 
     Parameters
     ----------
     grey
-        (H, W), the image.
+        (H, W): the image.
     row, partner
         The annotation, and the one it is compared to.
     cutouts
-        Of all annotations, by row.
+        The cutouts of all annotations, by row.
     """
     top, left, bottom, right = _window(cutouts[row], grey.shape)
     height, width = bottom - top, right - left
     scale = min(1.0, _CROP / max(height, width))
-    others = np.zeros((height + 2, width + 2), np.int32)  # with a margin: there the window cuts cells, unseen
+    others = np.zeros((height + 2, width + 2), np.int32)  # with an invisible margin, where the window cuts cells
     layers = []
     for place, (number, cutout) in enumerate(cutouts.items(), start=1):
         part = _part(cutout, (top - 1, left - 1, bottom + 1, right + 1))
@@ -139,14 +139,14 @@ def draw_annotation(grey: NDArray[np.uint8], row: int, partner: int | None, cuto
             layers.append(Outlines("own" if number == row else "partner", _outline(part, scale)))
         else:
             others[part > 0] = place
-    layers.sort(key=lambda layer: layer.kind, reverse=True)  # the annotation itself above its partner
+    layers.sort(key=lambda layer: layer.kind, reverse=True)  # the annotation itself on top of its partner
     if others.any():
         layers.insert(0, Outlines("other", _outline(others, scale, max(height, width) / _SEEN)))
     return draw_grey(grey[top:bottom, left:right], _CROP, (height, width), layers)
 
 
 def svg_path(polygons: Iterable[Sequence[NDArray[np.int64]]]) -> str:
-    """Return closed rings, corners (x, y), as the path of an SVG.
+    """Return closed rings with corners (x, y) as an SVG path.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def svg_path(polygons: Iterable[Sequence[NDArray[np.int64]]]) -> str:
 
 
 def _outline(labels: NDArray[np.integer], scale: float, tolerance: float = 0.0) -> str:
-    """Trace what is in a window with a margin of one pixel, as exactly as a picture of that scale can show."""
+    """Trace the labels in a window with a margin of one pixel, as exactly as a picture of that scale can show."""
     tolerance = max(tolerance, 0.5 / scale if scale < 1 else 0.0)
     cells = trace_outlines(labels).values()
     return "".join(
@@ -174,7 +174,7 @@ def _outline(labels: NDArray[np.integer], scale: float, tolerance: float = 0.0) 
 
 
 def _window(cutout: Cutout, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return the part of the image to show: the annotation and a third of its size around it."""
+    """Return the part of the image to show: the annotation with a margin of a third of its size."""
     centre = [start + size / 2 for start, size in zip(cutout.origin, cutout.mask.shape, strict=True)]
     half = max(0.5 * _LEAST, 0.67 * max(cutout.mask.shape))
     starts = [max(0, int(middle - half)) for middle in centre]
@@ -183,7 +183,7 @@ def _window(cutout: Cutout, shape: tuple[int, ...]) -> tuple[int, int, int, int]
 
 
 def _part(cutout: Cutout, window: tuple[int, int, int, int]) -> NDArray[np.uint8] | None:
-    """Return what of an annotation is in a window; None if nothing is."""
+    """Return the part of an annotation in a window; None if it is empty."""
     top, left, bottom, right = window
     y, x = cutout.origin
     height, width = cutout.mask.shape

@@ -1,4 +1,4 @@
-"""The page on fine-tuning: scores before and after, the held-out images, and the course of each training."""
+"""The report on fine-tuning: scores before and after, held-out images, and the curves of each training."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ from cellprep.system.files import read_file
 from cellprep.system.output import write_whole
 from cellprep.text.wording import count, printable
 
-#: The file in the folder of fine-tuning that says what came of it.
+#: The file with the results in the folder of a fine-tuning.
 RESULT = "report.json"
 
 _SHOWN = 4  # images
@@ -40,7 +40,7 @@ class _OfImage(msgspec.Struct):
 
 
 class _Result(msgspec.Struct):
-    """What came of fine-tuning, as far as it is shown."""
+    """The part of the results of fine-tuning that is shown."""
 
     weights: list[str]
     networks: list[str]
@@ -54,26 +54,26 @@ class _Result(msgspec.Struct):
 
 
 def is_finetuning(path: Path) -> bool:
-    """Return whether a path is the folder of fine-tuning that has ended."""
+    """Return whether a path is the folder of a finished fine-tuning."""
     return (path / RESULT).is_file()
 
 
 def report_finetuning(run: Path, out: Path) -> TrainingReport:
-    """Make a page that shows fine-tuning: one HTML file, which loads nothing.
+    """Write a report on fine-tuning: one self-contained HTML file.
 
     Parameters
     ----------
     run
         The folder that ``cellprep finetune --out`` wrote.
     out
-        The page to write.
+        The HTML file to write.
 
     Raises
     ------
     CellprepError
         If its files are damaged.
     OutputError
-        If the page cannot be written.
+        If the report cannot be written.
     """
     try:
         result = msgspec.json.decode(read_file(run / RESULT), type=_Result)
@@ -135,6 +135,6 @@ def _scores(result: _Result) -> Table:
 
 
 def _most_changed(result: _Result) -> list[str]:
-    """Return the names of images whose scores changed most; none that leads out of its folder."""
+    """Return the names of the images whose scores changed most, except for names that lead out of the folder."""
     ordered = sorted(result.by_image, key=lambda one: -abs(one.after - one.before))
     return [one.image for one in ordered if not {"/", "\\", "\0"} & {*one.image}][:_SHOWN]

@@ -1,4 +1,4 @@
-"""The facts and pictures of one image in a report, as a worker measures and draws them."""
+"""Measures and pictures of one image for a report, made in a worker."""
 
 import math
 from collections.abc import Mapping
@@ -33,15 +33,15 @@ class ImageTask:
     Attributes
     ----------
     record
-        What its reader says of it.
+        The image, as its reader describes it.
     recipe
         How targets are made.
     rows
         The annotations to draw, each with the one it is compared to, if any.
     thumbnail
-        Pixels on the longer side of the image's picture; 0 for none.
+        Pixels on the longer side of the image's picture; 0 for no picture.
     families
-        Whose targets to decode again.
+        Families whose targets are made and decoded.
     """
 
     record: ImageRecord | FaultyImage
@@ -63,28 +63,28 @@ class ImageFacts:
     Attributes
     ----------
     image_id, cell_type
-        The image's name and category.
+        The image's name and type.
     problem
-        Why it could not be looked at; the rest is then empty.
+        Why it could not be read; the rest is then empty.
     shape
         Height and width.
     cell_types, areas, elongations, eccentricities, solidities
-        Of each cell: its category, area in pixels, the ratio of the axes of the ellipse with its moments, and what
-        `cellprep.measure` calls so; NaN of a cell without pixels.
+        Type, area in pixels, ratio of the axes of the ellipse with the same moments, eccentricity and solidity (as in
+        `cellprep.measure`) of each cell; NaN for a cell without pixels.
     covered_once, covered_often
-        Pixels that one annotation claims, and several.
+        Numbers of pixels covered by one annotation, and by several.
     classes
-        Pixels that are cell, wall and background.
+        Numbers of pixels of cells, walls and background.
     levels
-        Pixels of the mask at each energy level.
+        Number of pixels of the mask at each energy level.
     score
-        What the default decoder makes of the targets, scored.
+        The score of the targets decoded by the default decoder.
     by_family
-        What each method's own decoder makes of its own targets, scored, by the method.
+        The score of each family's targets decoded by its own decoder, by name.
     thumbnail
-        The image, with its cells' outlines above it.
+        The image with the outlines of its cells.
     crops
-        By row the annotation's picture.
+        The picture of each annotation drawn, by row.
     """
 
     image_id: str
@@ -107,7 +107,7 @@ class ImageFacts:
 
 
 class _Looks(NamedTuple):
-    """The facts that follow from an image's targets, as `ImageFacts` has it; huge images are not decoded."""
+    """The fields of `ImageFacts` that follow from an image's targets; huge images are not decoded."""
 
     classes: tuple[int, ...]
     levels: tuple[int, ...]
@@ -116,7 +116,7 @@ class _Looks(NamedTuple):
 
 
 class _Shape(NamedTuple):
-    """The shape of a cell, as `ImageFacts` has it."""
+    """The shape of a cell, as in `ImageFacts`."""
 
     elongation: float
     eccentricity: float
@@ -163,7 +163,7 @@ def look_at_image(task: ImageTask) -> ImageFacts | Failed:
 def _look_at_targets(
     annotations: Annotations, pixels: NDArray[Any] | None, recipe: Recipe, *, thumbnail: int
 ) -> _Looks:
-    """Measure the targets of an image, and draw it if its picture is wanted."""
+    """Measure the targets of an image, and draw it if a picture is requested."""
     shape = annotations.runs.shape
     targets = TargetsByWindow(CellsOfRuns(annotations.runs, recipe.overlap, annotations.areas), recipe, Recipe().made)
     step = sparse_step(shape)
@@ -197,7 +197,7 @@ def _score(arrays: Mapping[str, NDArray[Any]], ignore: NDArray[Any] | None) -> I
 def _grey(
     annotations: Annotations, pixels: NDArray[Any] | None, seen: NDArray[np.int64], step: int
 ) -> NDArray[np.uint8]:
-    if pixels is None and step > 1:  # annotations are not counted at each pixel, for overlaps would hardly be seen
+    if pixels is None and step > 1:  # annotations are not counted at each pixel, as overlaps would hardly be visible
         return (30 + 60 * (seen > 0)).astype(np.uint8)
     return to_grey(None if pixels is None else pixels[..., ::step, ::step], annotations.runs)
 

@@ -1,4 +1,4 @@
-"""Pages from templates, which escape whatever text is filled in: no text of others can become markup."""
+"""Pages from templates, which escape all inserted text, so that it cannot become markup."""
 
 import base64
 import hashlib
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from cellprep.errors import MissingExtraError
 from cellprep.text.wording import printable
 
 _SCRIPTS = ("page.js", "pictures.js", "review.js")
@@ -13,15 +14,23 @@ _TEMPLATES = files("cellprep.commands.report") / "templates"
 
 
 class Table(NamedTuple):
-    """A table of a page: all cells but the first of a row are numbers."""
+    """A table of a page: all cells except the first in a row are numbers."""
 
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
+def require_jinja() -> None:
+    """Raise MissingExtraError if no page can be made, as Jinja2 is not installed."""
+    try:
+        import jinja2  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("a report", "jinja2", "plot") from error
+
+
 def page(template: str, title: str, **values: Any) -> str:
-    """Return a whole page: it loads nothing, and runs no script but its own.
+    """Return a complete page, which loads nothing and runs only its own script.
 
     Parameters
     ----------
@@ -30,8 +39,14 @@ def page(template: str, title: str, **values: Any) -> str:
     title
         Title of the page.
     values
-        What the template fills in.
+        Values for the template.
+
+    Raises
+    ------
+    MissingExtraError
+        If Jinja2 is not installed.
     """
+    require_jinja()
     import jinja2
     from markupsafe import Markup
 
@@ -52,7 +67,7 @@ def page(template: str, title: str, **values: Any) -> str:
 
 
 def choices(names: Iterable[str]) -> dict[str, str]:
-    """Return types of cell as a filter offers them, with the words for each."""
+    """Return the cell types for a filter, each with its label."""
     return {name: printable(name) if name else "no type" for name in sorted(set(names))}
 
 

@@ -1,4 +1,4 @@
-"""Pictures of images with the lowest scores, with the outlines of cells by what became of them as layers above."""
+"""Pictures of the images with the lowest scores, with layers of outlines by the outcome of cells."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,19 +17,19 @@ from cellprep.formats.annotations.source import Source
 from cellprep.system.executor import Failed, in_order, run_tasks
 from cellprep.text.wording import printable
 
-_SIDE = 896  # pixels of a picture, the longer side, at most
+_SIDE = 896  # maximum longer side of a picture, in pixels
 _WORST = 12  # images
 
 
 def draw_lowest(
     report: EvaluationReport, predicted: Source, truth: Source, shared: dict[str, Any]
 ) -> Sequence[tuple[str, Picture]]:
-    """Draw the images with the lowest scores, each below its rank, name and scores.
+    """Draw the images with the lowest scores, each with its rank, name and scores as title.
 
     Raises
     ------
     OutputError
-        If one cannot be drawn.
+        If an image cannot be drawn.
     """
     options = EvaluationOptions(**shared)
     drawings = drawings_of_worst(report, predicted, truth, _WORST, Path(), options)

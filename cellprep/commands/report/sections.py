@@ -1,4 +1,4 @@
-"""The sections of a page on a data set: what its template fills in."""
+"""The sections of a report on a data set, as values for its template."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _THRESHOLDS = ("0.50", "0.70", "0.90")
 
 
 class Targets(NamedTuple):
-    """The section on targets: shares in percent, charts, and the scores of decoding them again."""
+    """The section on targets: shares in percent, charts, and the scores of decoding the targets."""
 
     covered_often: float
     walls: float
@@ -31,7 +31,7 @@ class Targets(NamedTuple):
 
 
 class Methods(NamedTuple):
-    """The section on what each method's targets can express: how many images were decoded, a chart and a table."""
+    """The section that compares methods: the number of decoded images, a chart and a table."""
 
     images: int
     chart: Chart
@@ -39,7 +39,7 @@ class Methods(NamedTuple):
 
 
 class FindingLine(NamedTuple):
-    """A finding as the page says it, and as flags.csv has it."""
+    """A finding as text for the report, and with its values for flags.csv."""
 
     rule: str
     value: str
@@ -49,9 +49,9 @@ class FindingLine(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Everything that was found of an annotation, or of an image as a whole, for which ``row`` is empty.
+    """All findings on an annotation, or on an image as a whole, for which ``row`` is empty.
 
-    ``key`` holds the image's id and the row as JSON, so that ids of any characters come back out of the page.
+    ``key`` contains the image's id and the row as JSON, so that the page can return ids with any characters.
     """
 
     key: str
@@ -63,32 +63,32 @@ class Entry(NamedTuple):
 
     @property
     def about(self) -> str:
-        """What it is."""
+        """Name of the annotation or image."""
         return f"{self.image}, row {self.row}" if self.row else f"{self.image}, the whole image"
 
 
 def overview(facts: Sequence[ImageFacts], check: CheckReport) -> Table:
-    """Count images, cells and what is suspicious, by type of cell."""
+    """Return a table of the numbers of images, cells and suspicious annotations by cell type."""
     types = sorted({name for image in facts for name in (image.cell_type, *image.cell_types)})
     type_of_row = {(one.image_id, one.row): one.cell_type for one in check.flagged if one.row is not None}
     suspicious = Counter(type_of_row.values())
     images = Counter(image.cell_type for image in facts)
     areas = {name: _of_type(facts, name, "areas") for name in types}
     rows: list[list[str]] = [["images", *_counts(images[name] for name in types)]]
-    rows.append(["annotations that can be read", *_counts(len(areas[name]) for name in types)])
-    rows.append(["suspicious", *_counts(suspicious[name] for name in types)])
+    rows.append(["readable annotations", *_counts(len(areas[name]) for name in types)])
+    rows.append(["suspicious annotations", *_counts(suspicious[name] for name in types)])
     columns = [*areas.values(), [area for found in areas.values() for area in found]]
     sides = {image.pixel_size for image in check.images}
-    side = sides.pop() if len(sides) == 1 else None  # micrometres say nothing where images differ
+    side = sides.pop() if len(sides) == 1 else None  # no micrometres if images differ in pixel size
     for unit, size, digits in (("px", 1.0, ",.0f"), *([("µm²", side**2, ",.4g")] if side else [])):
         for name, share in (("median", 50), ("5th percentile", 5), ("95th percentile", 95)):
             values = (f"{size * np.percentile(found, share):{digits}}" if found else "-" for found in columns)
-            rows.append([f"area in {unit}, {name}", *values])
-    return Table("What there is, by type of cell", ["", *choices(types).values(), "all"], rows)
+            rows.append([f"area, {name} ({unit})", *values])
+    return Table("Contents by cell type", ["", *choices(types).values(), "all"], rows)
 
 
 def cells(facts: Sequence[ImageFacts]) -> list[Chart]:
-    """Draw the cells' sizes and shapes, and how many an image has."""
+    """Draw the sizes and shapes of cells, and the number of cells per image."""
     types = sorted({name for image in facts for name in image.cell_types})
     numbers: dict[str, list[float]] = {name: [] for name in sorted({image.cell_type for image in facts})}
     for image in facts:
@@ -99,16 +99,16 @@ def cells(facts: Sequence[ImageFacts]) -> list[Chart]:
         for of in ("areas", "elongations", "eccentricities", "solidities")
     )
     return [
-        histogram("Areas", "area in px, logarithmic scale", areas, logarithmic=True),
-        histogram("Elongation", "length over width, logarithmic scale", elongations, logarithmic=True),
+        histogram("Areas", "area (px), logarithmic scale", areas, logarithmic=True),
+        histogram("Elongation", "length / width, logarithmic scale", elongations, logarithmic=True),
         histogram("Eccentricity", "0 for a circle, close to 1 for a line", eccentricities),
-        histogram("Solidity", "share of the convex hull that the cell fills", solidities),
-        histogram("Cells in an image", "cells", numbers),
+        histogram("Solidity", "area / area of the convex hull", solidities),
+        histogram("Cells per image", "cells", numbers),
     ]
 
 
 def targets(facts: Sequence[ImageFacts]) -> Targets:
-    """Draw what the targets are made of, and what is lost when they are decoded again."""
+    """Draw the classes and levels of the targets, and score the targets after decoding."""
     good = [image for image in facts if not image.problem]
     classes = np.sum([image.classes for image in good], axis=0) if good else np.zeros(3)
     levels = np.sum([image.levels for image in good], axis=0) if good else np.zeros(1)
@@ -121,7 +121,7 @@ def targets(facts: Sequence[ImageFacts]) -> Targets:
             bars("Shares of semseg", "channel", classes / max(1, classes.sum()), ["cell", "wall", "background"]),
             bars(
                 "Shares of the energy levels",
-                "level, of the cells' pixels",
+                "level (share of cell pixels)",
                 levels / max(1, levels.sum()),
                 [str(level) for level in range(len(levels))],
             ),
@@ -131,7 +131,7 @@ def targets(facts: Sequence[ImageFacts]) -> Targets:
 
 
 def methods(facts: Sequence[ImageFacts]) -> Methods | None:
-    """Compare what comes back of the cells when the targets of each method are decoded; nothing without any."""
+    """Compare the scores of each method's targets after decoding; return None if there are no methods."""
     scored = [image for image in facts if image.by_family]
     if not scored:
         return None
@@ -150,13 +150,13 @@ def methods(facts: Sequence[ImageFacts]) -> Methods | None:
     title = "Which method can express your cells?"
     return Methods(
         images=len(scored),
-        chart=bars(title, "kaggle_map of the targets, decoded again", shares, list(found)),
+        chart=bars(title, "kaggle_map of the decoded targets", shares, list(found)),
         scores=Table(title, ["kaggle_map", "all", *map(printable, by_type), *_ERRORS], rows),
     )
 
 
 def scores_table(caption: str, scores: Sequence[Any], cell_types: Sequence[str]) -> Table | None:
-    """Return the scores overall and by type; nothing without any."""
+    """Return a table of the scores overall and by type; None if there are no scores."""
     if not scores:
         return None
     found = summarise_by_type(scores, cell_types)
@@ -167,7 +167,7 @@ def scores_table(caption: str, scores: Sequence[Any], cell_types: Sequence[str])
 
 
 def entries(check: CheckReport, crops: Mapping[tuple[str, int], Picture]) -> list[Entry]:
-    """List everything that is suspicious, the worst first, with pictures."""
+    """Return all suspicious annotations and images with pictures, worst first."""
     return [
         Entry(
             key=json.dumps([one.image_id, one.row]),
@@ -185,7 +185,7 @@ def entries(check: CheckReport, crops: Mapping[tuple[str, int], Picture]) -> lis
 
 
 def key_of(shown: Sequence[Entry]) -> str:
-    """Return a name for what a page lists: choices that a browser has kept belong to the same findings only."""
+    """Return a key for the list of findings, so that a browser restores only choices for the same findings."""
     return hashlib.sha256(json.dumps([[one.key, one.findings] for one in shown]).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The page on a training: its options, curves and pictures of validation images."""
+"""The report on a training: its options, curves and pictures of validation images."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from cellprep.system.output import check_place, write_whole
 from cellprep.system.places import local_path
 from cellprep.text.wording import count, printable
 
-_ABSURD = 1e100  # no figure of a training; differences of larger ones are no numbers
+_ABSURD = 1e100  # beyond any value of a training; differences of larger values overflow
 _LOSSES = {"train_loss": "training", "val_loss": "validation"}
 _NO_MEASURES = {"epoch", "rate", "seconds", *_LOSSES}
 
@@ -33,16 +33,16 @@ class _Settings(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """The outcome of making a page.
+    """The outcome of writing a report.
 
     Attributes
     ----------
     path
-        The page.
+        The HTML file.
     epochs
-        Number of epochs it shows.
+        Number of epochs shown.
     size
-        Bytes of the page.
+        Size of the file in bytes.
     """
 
     path: Path
@@ -50,11 +50,11 @@ class TrainingReport:
     size: int
 
     def notes(self) -> list[str]:
-        """Return a line on the page."""
+        """Return a line on the file."""
         return [f"{self.path}: {count(self.epochs, 'epoch')}, {self.size / 1e6:.1f} MB"]
 
     def errors(self) -> list[str]:
-        """Return what failed: nothing, as a page that fails raises."""
+        """Return an empty list, as failures are raised."""
         return []
 
 
@@ -64,35 +64,35 @@ def is_training(path: Path | str) -> bool:
 
 
 def report_training(run: Path | str, out: Path | str) -> TrainingReport:
-    """Make a page that shows a training: one HTML file, which loads nothing.
+    """Write a report on a training: one self-contained HTML file.
 
     Parameters
     ----------
     run
         The folder that ``cellprep train --out`` wrote.
     out
-        The page to write.
+        The HTML file to write.
 
     Raises
     ------
     CellprepError
-        If the training has no epoch as yet, or its files are damaged.
+        If the training has not finished an epoch yet, or its files are damaged.
     OutputError
-        If the page cannot be written.
+        If the report cannot be written.
     """
     run, out = local_path(run, "run"), local_path(out)
     check_place(out)
     if not is_training(run):
-        raise UsageError(f"{run} is no folder of a training: it holds no run.json")
+        raise UsageError(f"{run} is not the folder of a training: it has no run.json")
     try:
         settings = msgspec.json.decode(read_file(run / "run.json"), type=_Settings)
         rows = read_rows(run / "metrics.csv")
     except FileNotFoundError:
-        raise CellprepError(f"{run} has no epoch as yet: wait for the first one") from None
+        raise CellprepError(f"{run} has not finished an epoch yet: wait for the first one") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         raise CellprepError(f"the training {run} is damaged: {' '.join(str(error).split())}") from error
     if not rows:
-        raise CellprepError(f"{run} has no epoch as yet: wait for the first one")
+        raise CellprepError(f"{run} has not finished an epoch yet: wait for the first one")
     pictures = draw_files(sorted(run.glob("validation/*.png")))
     text = page(
         "training.html",
@@ -113,14 +113,14 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
 
 
 def read_rows(metrics: Path) -> list[dict[str, float]]:
-    """Read the figures of every epoch.
+    """Read the metrics of every epoch.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If it is damaged, or has values that are no figures of a training.
+        If the file is damaged, or its values cannot be from a training.
     """
     text = io.StringIO(read_file(metrics).decode(), newline="")
     rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(text)]
@@ -129,7 +129,7 @@ def read_rows(metrics: Path) -> list[dict[str, float]]:
     if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
         raise ValueError(f"the epochs of {metrics.name} do not count from 1")
     if any(math.isinf(row[name]) for row in rows for name in ("epoch", "rate", "seconds") if name in row):
-        raise ValueError(f"{metrics.name} has endless values")
+        raise ValueError(f"{metrics.name} has infinite values")
     if any(_ABSURD < abs(value) < math.inf for row in rows for value in row.values()):
         raise ValueError(f"{metrics.name} has values beyond {_ABSURD:g}")
     return rows

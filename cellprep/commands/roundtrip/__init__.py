@@ -1,4 +1,4 @@
-"""What the targets of a store can express at best: decoded again, and scored against the labels they were made of."""
+"""Upper bound of what the targets of a store can express: decoded and scored against their own labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,25 +26,25 @@ __all__ = ["RoundtripOptions", "RoundtripReport", "draw_worst_decoded", "roundtr
 @documented
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundtripOptions:
-    """How to decode.
+    """Options of decoding.
 
     Raises
     ------
     RecipeError
-        If there is no such decoder, or it has no such options.
+        If a decoder or one of its options is unknown.
     UsageError
-        If there are options for several decoders, or both decoders and targets, or `jobs` is no number of processes.
+        If there are options but not exactly one decoder, or both decoders and targets, or if `jobs` is invalid.
     """
 
     decoders: Annotated[
-        Sequence[str], Option("Decoder to score, repeatable; all unless given", DECODERS, ("--decoder",))
+        Sequence[str], Option("Decoder to score, repeatable; by default all", DECODERS, ("--decoder",))
     ] = ()
     decoder_options: DecoderOptions = field(default_factory=dict)
     walls: Annotated[
         bool,
         Option(
-            "Give the decoders the walls, as a semantic network may tell them.",
-            unset=("--without-walls", "Give the decoders no walls: they take them from the energy."),
+            "Pass the walls to the decoders, as a semantic network may provide them.",
+            unset=("--without-walls", "Pass no walls to the decoders, which then derive them from the energy."),
         ),
     ] = True
     targets: DecodingFamilies = ()
@@ -56,7 +56,7 @@ class RoundtripOptions:
         if self.targets and (self.decoders or not self.walls):
             raise UsageError("each of --targets has a decoder of its own: leave out --decoder and --without-walls")
         if self.decoder_options and len(set(self.decoders)) != 1:
-            raise UsageError("options of a decoder are of one alone: name it, as by --decoder walls")
+            raise UsageError("options of a decoder need exactly one decoder: name it, such as --decoder walls")
         for name in self.decoders:
             find_decoder(name, self.decoder_options)
         check_jobs(self.jobs)
@@ -66,28 +66,28 @@ class RoundtripOptions:
 def roundtrip(
     store: StoreLike | SourceLike, options: RoundtripOptions | None = None, **keywords: Any
 ) -> RoundtripReport:
-    r"""Decode the targets of each image of a store, and score what comes out against its labels.
+    r"""Decode the targets of each image of a store, and score the result against its labels.
 
-    Or, with `targets`, make those of several methods of the labels, and decode and score each.
+    With `targets`, make the targets of several methods from the labels instead, and decode and score each.
 
     Parameters
     ----------
     store
-        A store, or its path; with `targets` any annotations, as `cellprep.build_targets` takes them.
+        A store, or its path; with `targets`, any annotations that `cellprep.build_targets` takes.
     options
-        How to decode.
+        Options of decoding.
     **keywords
         Fields of `RoundtripOptions` by name.
 
     Returns
     -------
     RoundtripReport
-        The scores by decoder, or by method; images that cannot be read are in its failures, and in no score.
+        The scores by decoder, or by method. Images that cannot be read are in its failures, and in no score.
 
     Raises
     ------
     StoreError
-        If the store holds no images.
+        If the store has no images.
 
     Examples
     --------
@@ -105,12 +105,12 @@ def roundtrip(
     options = options_of(RoundtripOptions, options, keywords)
     if options.targets:
         return _roundtrip_families(as_source(store, {})[0], options)
-    store = as_store(store)  # type: ignore[arg-type]  # which says what is right
+    store = as_store(store)  # type: ignore[arg-type]  # raises an error with advice
     chosen = tuple(dict.fromkeys(options.decoders)) or tuple(DECODERS)
     tuning = dict(options.decoder_options)
     tasks = [RoundtripTask(store.path / image_id, chosen, options.walls, tuning) for image_id in store]
     if not tasks:
-        raise StoreError(f"{store.path} holds no images to decode")
+        raise StoreError(f"{store.path} has no images to decode")
     found = {
         task.path.name: ImageRoundtrip(problem=image.problem) if isinstance(image, Failed) else image
         for task, image in run_tasks(
@@ -124,7 +124,7 @@ def _roundtrip_families(source: Source, options: RoundtripOptions) -> RoundtripR
     recipe = recipe_of(source)
     tasks = [FamiliesTask(record, recipe, options.targets) for record in source.images()]
     if not tasks:
-        raise UsageError(f"{source.name} holds no images to decode")
+        raise UsageError(f"{source.name} has no images to decode")
     found = {
         task.image_id: ImageRoundtrip(problem=image.problem) if isinstance(image, Failed) else image
         for task, image in run_tasks(
@@ -146,11 +146,11 @@ def draw_worst_decoded(
 ) -> list[Path]:
     """Draw the images with the lowest scores by the decoder that is shown, as `cellprep.draw_worst` does.
 
-    `report` is from `roundtrip`, with the same store, options and keywords; else all is as there.
+    `report` is the result of `roundtrip` with the same store, options and keywords.
     """
     store, options = as_store(store), options_of(RoundtripOptions, options, keywords)
     if options.targets:
-        raise UsageError("pictures of what is decoded are of decoders: leave out --targets or --worst")
+        raise UsageError("--worst draws the results of decoders, not of --targets: leave one of them out")
     decoded = DecodedStore(store.path, report.shown, options.walls, options.decoder_options)
     truth = CellprepStore(store.path)
     drawing = EvaluationOptions(jobs=options.jobs, quiet=options.quiet)

@@ -1,4 +1,4 @@
-"""A store's targets, decoded, as a source of cells: what pictures of them are drawn from."""
+"""The decoded targets of a store as a source of cells, for pictures."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from cellprep.store import StoredImage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedImage(ImageRecord):
-    """The instances that an image's targets are decoded into.
+    """The instances decoded from an image's targets.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class DecodedImage(ImageRecord):
     decoder
         A name in `cellprep.DECODERS`.
     walls
-        Whether the decoder is given the walls.
+        Whether the walls are passed to the decoder.
     options
         Values of the decoder's options by name.
     """
@@ -35,7 +35,7 @@ class DecodedImage(ImageRecord):
     options: Mapping[str, float]
 
     def content(self) -> list[Any]:
-        """Return what the instances follow from."""
+        """Return the inputs that determine the instances."""
         return [StoredImage(self.path).metadata.recipe, self.decoder, self.walls, dict(self.options)]
 
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
@@ -46,7 +46,7 @@ class DecodedImage(ImageRecord):
 
 
 class DecodedStore(CellprepStore):
-    """The images of a store, each with the instances that its targets are decoded into.
+    """The images of a store, each with the instances decoded from its targets.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class DecodedStore(CellprepStore):
     decoder
         A name in `cellprep.DECODERS`.
     walls
-        Whether the decoder is given the walls.
+        Whether the walls are passed to the decoder.
     options
         Values of the decoder's options by name.
 
@@ -70,7 +70,7 @@ class DecodedStore(CellprepStore):
         self.decoder, self.walls, self.options = decoder, walls, options or {}
 
     def records(self) -> Iterator[ImageRecord | FaultyImage]:
-        """Yield each image, then those that are damaged."""
+        """Yield each image, then the damaged ones."""
         for image in super().records():
             if isinstance(image, FaultyImage):
                 yield image

@@ -1,4 +1,4 @@
-"""What each method of segmentation can express at best: its targets decoded again, by a decoder of its own."""
+"""Upper bound of what each segmentation method can express: its targets decoded by its own decoder."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -20,17 +20,17 @@ _DECODED = [name for name, kind in FAMILIES.items() if kind.decodes()]
 
 
 def decoding_families(given: Any) -> tuple[Family, ...]:
-    """Return families that have a decoder of their own, of which one may be there with several options.
+    """Return families with their own decoder; a family may occur several times with different options.
 
     Parameters
     ----------
     given
-        As `cellprep.Recipe` takes targets, or "all".
+        Targets as in `cellprep.Recipe`, or "all".
 
     Raises
     ------
     RecipeError
-        If there is no such family, or it has no decoder.
+        If a family is unknown, or has no decoder.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def decoding_families(given: Any) -> tuple[Family, ...]:
 DecodingFamilies = Annotated[
     tuple[Family, ...],
     Option(
-        "Compare methods instead: the targets of each are made of the labels and decoded again. Give all, or some, "
+        "Compare methods instead: make the targets of each from the labels, and decode them. Give all, or names "
         "separated by commas, with options after colons (NAME:rays=64)",
         listed=_DECODED,
         metavar="all|NAME,...",
@@ -61,7 +61,7 @@ DecodingFamilies = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class FamiliesTask:
-    """One image: what its reader says of it, how targets are made, and whose."""
+    """One image, as its reader describes it, the recipe, and the families to compare."""
 
     record: ImageRecord | FaultyImage
     recipe: Recipe
@@ -87,7 +87,7 @@ def decode_and_score_families(task: FamiliesTask) -> ImageRoundtrip:
 def score_families(
     cells: Cells, recipe: Recipe, families: Iterable[Family], ignore: NDArray[Any] | None
 ) -> dict[str, ImageScore]:
-    """Return what comes back of the cells of an image, by family."""
+    """Return the score of an image's decoded cells by family."""
     scores = {}
     with one_opencv_thread():
         for family in families:

@@ -1,4 +1,4 @@
-"""Decoding and scoring one image: what a worker does."""
+"""Decoding and scoring of one image in a worker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from cellprep.store import StoredImage
 
 @dataclass(frozen=True, slots=True)
 class RoundtripTask:
-    """One image to decode: its folder, by which decoders, whether these are given the walls, and their options."""
+    """One image to decode: its folder, the decoders, whether to pass them the walls, and their options."""
 
     path: Path
     decoders: tuple[str, ...]
@@ -29,11 +29,11 @@ class ImageRoundtrip:
     Attributes
     ----------
     cell_type
-        Its category; empty if it has none.
+        Its type; empty if it has none.
     scores
-        Its score by decoder; none if it could not be decoded.
+        Its score by decoder; empty if it could not be decoded.
     problem
-        Why it could not.
+        Why it could not be decoded.
     """
 
     cell_type: str = ""
@@ -53,6 +53,6 @@ def decode_and_score(task: RoundtripTask) -> ImageRoundtrip:
 def stored_maps(
     image: StoredImage, walls: bool
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-    """Read what `energy_to_labels` takes: energy, unit vectors, mask, and walls if they are to be given."""
+    """Read the inputs of `energy_to_labels`: energy, unit vectors, mask, and the walls if requested."""
     energy, uvec, semseg = (image.read(name) for name in ("energy", "uvec", "semseg"))
     return energy, uvec, semseg[..., 0] + semseg[..., 1], semseg[..., 1] if walls else None

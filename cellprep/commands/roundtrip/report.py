@@ -21,9 +21,9 @@ class RoundtripReport(Report):
     Attributes
     ----------
     decoders
-        Per decoder the scores of all images, as `cellprep.evaluate` has them; per method if those are compared.
+        The scores of all images by decoder, or by method if methods are compared, as from `cellprep.evaluate`.
     compares
-        What is compared: decoder or targets.
+        The objects of the comparison: decoder or targets.
     """
 
     decoders: Mapping[str, EvaluationReport]
@@ -38,7 +38,7 @@ class RoundtripReport(Report):
         options: Mapping[str, float],
         compares: str = "decoder",
     ) -> "RoundtripReport":
-        """Gather what became of the images of a store, decoded with these options."""
+        """Collect the outcomes of the images of a store, decoded with these options."""
         tuned = f" ({', '.join(f'{name}={value:g}' for name, value in options.items())})" if options else ""
         return cls(
             {
@@ -57,12 +57,12 @@ class RoundtripReport(Report):
 
     @property
     def shown(self) -> str:
-        """The decoder whose worst images are named: the default one, if it is among them."""
+        """The decoder whose worst images are listed: the default decoder if it is included."""
         return DEFAULT_DECODER if DEFAULT_DECODER in self.decoders else next(iter(self.decoders))
 
     @property
     def failures(self) -> dict[str, str]:
-        """Per image that could not be decoded what is wrong with it."""
+        """The problem of each image that could not be decoded."""
         return self.decoders[self.shown].failures
 
     @property
@@ -79,12 +79,12 @@ class RoundtripReport(Report):
                 yield f"kaggle_map by {name}", _number(overall)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON has it: per decoder what `evaluate` has."""
+        """Return everything for JSON: by decoder, the same as from `evaluate`."""
         reports = {name: report.to_dict() for name, report in self.decoders.items()}
         return {"targets": reports} if self.compares == "targets" else {"default": DEFAULT_DECODER, "decoders": reports}
 
     def table(self) -> list[str]:
-        """Lay out Kaggle's mean precision by decoder and cell type, then counts of errors."""
+        """Return a table of Kaggle's mean precision by decoder and cell type, and of counts of errors."""
         scores = {name: report.scores for name, report in self.decoders.items() if report.scored}
         if not scores:
             return []
@@ -97,15 +97,15 @@ class RoundtripReport(Report):
         return text_table(["kaggle_map", "all", *map(printable, types), *_COUNTS], rows)
 
     def table_of_worst(self, number: int) -> list[str]:
-        """Lay out the images with the lowest scores by the decoder that is shown."""
+        """Return a table of the images with the lowest scores by the decoder that is shown."""
         return [f"lowest scores, decoded by {self.shown}:", *self.decoders[self.shown].table_of_worst(number)]
 
     def notes(self) -> list[str]:
-        """Return lines on what was noticed."""
+        """Return lines with notes."""
         return self.decoders[self.shown].notes()
 
     def errors(self) -> list[str]:
-        """Return lines on what failed; none if all is well."""
+        """Return lines on failures, if there are any."""
         return self.decoders[self.shown].errors()
 
 

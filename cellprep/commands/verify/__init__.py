@@ -1,4 +1,4 @@
-"""Verification that a store is whole, and its arrays agree with each other."""
+"""Verification that a store is complete, and that its arrays agree with each other."""
 
 from contextlib import nullcontext
 from functools import partial
@@ -27,14 +27,14 @@ def verify_store(
     *,
     repair: Annotated[
         bool,
-        Option("Remove broken images, so that build-targets makes them again; the exit code stays 1."),
+        Option("Remove broken images, so that build-targets builds them again; the exit code stays 1."),
     ] = False,
     jobs: Jobs = -1,
     quiet: Quiet = False,
 ) -> VerifyReport:
     r"""Verify every image of a store: its files, its metadata, and that its arrays agree with each other.
 
-    No other run may write to the store that is repaired.
+    No other run may write to the store during a repair.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def verify_store(
     Raises
     ------
     StoreError
-        If there is no store of a known schema; on a repair also if another run is writing to it.
+        If there is no store of a known schema, or if another run is writing to the store to repair.
     UsageError
-        If `jobs` is no number of processes.
+        If `jobs` is invalid.
 
     Examples
     --------
@@ -69,12 +69,12 @@ def verify_store(
     check_jobs(jobs)
     path = store_place(store)
     if is_remote(path):
-        raise UsageError(f"verify reads stores in folders: copy {path} into one first")
+        raise UsageError(f"verify reads only local stores: copy {path} into a folder first")
     report = VerifyReport(str(path), repair)
     root_is_lost = _root_is_lost(path)
     report.under_way = path.is_dir() and has_leftovers(path)
     if root_is_lost:
-        report.store_faults.append("its zarr.json is missing or damaged: nobody can open the store")
+        report.store_faults.append("its zarr.json is missing or damaged, so that the store cannot be opened")
         if repair:
             restore_root(path)
     with StoreWriter(path) if repair else nullcontext() as writer:
@@ -85,7 +85,7 @@ def verify_store(
 
 
 def _root_is_lost(path: Path) -> bool:
-    """Return whether a folder is a store but for its own metadata; raise the reader's error if it is none at all."""
+    """Return whether a folder is a store except for its own metadata; raise the reader's error if it is not a store."""
     try:
         Store(path)
     except StoreError:
@@ -102,7 +102,7 @@ def _verify_all(path: Path, report: VerifyReport, *, jobs: int, quiet: bool, roo
     summary = Summary()
     verify = partial(verify_image, threads=cores_each(jobs, len(places)))
     for place, found in run_tasks(verify, places, done="verified", jobs=jobs, total=len(places), quiet=quiet):
-        # A run may have replaced it meanwhile: that says nothing of what it holds.
+        # A run may have replaced it in the meantime, so that a failure says nothing about its content.
         findings = Findings(Kind.IMAGE, unchecked=found.problem) if isinstance(found, Failed) else found
         report.add(place.name, findings)
         if findings.metadata:
@@ -111,7 +111,7 @@ def _verify_all(path: Path, report: VerifyReport, *, jobs: int, quiet: bool, roo
         report.foreign += added_to_root(path)
     report.sort()
     if not root_is_lost:
-        # A broken image may say anything of itself, but there is one.
+        # The metadata of a broken image may be wrong, but the image counts.
         counted = {"images": report.images} if report.broken else summary.to_dict()
         report.store_faults += root_faults(path, {} if report.unchecked else counted)
 

@@ -1,4 +1,4 @@
-"""Checks that the arrays of an image agree: each target must be what follows from the labels, window by window."""
+"""Checks that the arrays of an image agree: each target must follow from the labels, window by window."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ from cellprep.core.windows import Window
 from cellprep.errors import StoreError
 from cellprep.store import StoredImage
 
-#: The rules that arrays are held to, by the array that breaks them; each target has one of its own.
+#: The rules that arrays must obey, by array; each target has its own rule.
 RULES = {"ignore": "no cells ignored", "labels": "known labels"}
 
 
@@ -30,14 +30,14 @@ def array_faults(image: StoredImage, names: Sequence[str], threads: int) -> Iter
     image
         The image.
     names
-        The arrays, which are of the right form.
+        The arrays, whose shapes and dtypes are right.
     threads
-        How many windows at once.
+        Number of windows at once.
 
     Raises
     ------
     TooLargeError
-        If distances are so long that what they depend on does not fit into memory.
+        If distances are so long that the pixels they depend on do not fit into memory.
     """
     table = fault = None
     if "cells" in names:
@@ -54,7 +54,7 @@ def array_faults(image: StoredImage, names: Sequence[str], threads: int) -> Iter
         if isinstance(counted, Fault):
             yield counted
         else:
-            # Without a table nobody knows whether there are as many annotations as is claimed.
+            # Without a table, the number of annotations cannot be verified.
             faults = [] if table is None else list(label_faults(*counted, table, image.metadata))
             yield from faults
             if table is not None and not faults and not fault:
@@ -70,7 +70,7 @@ class _Counted(NamedTuple):
 
 
 def _count_labels(image: StoredImage, *, known: bool) -> _Counted | Fault:
-    """Count the pixels of labels, if the table says that there are as many as is claimed; else look at them only."""
+    """Count the pixels of each label if the table confirms their number; otherwise only check the labels."""
     cells = image.metadata.cells
     owned = np.zeros(cells + 1 if known else 1, np.int64)
     wrong: Wrong | None = None
@@ -97,10 +97,10 @@ def _targets(image: StoredImage, table: Table, nobodys: int) -> TargetsByWindow:
 
 
 def _compared_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe by which targets are made again, to compare them."""
+    """Return the recipe that makes the targets for comparison."""
     if recipe.distance == "cv2":
         return recipe
-    return replace(recipe, distance="cv2-exact")  # all the others are exact, and slower
+    return replace(recipe, distance="cv2-exact")  # all other methods are exact, too, but slower
 
 
 def _window_faults(
@@ -128,11 +128,11 @@ def _rule(name: str) -> str:
 def _judge(
     image: StoredImage, names: Sequence[str], targets: TargetsByWindow | None, window: Window
 ) -> dict[str, Wrong | Fault]:
-    """Return by name what is wrong with the arrays in a window, or why nobody knows."""
+    """Return by name what is wrong with the arrays in a window, or why they could not be checked."""
     rows, columns = window
     expected: dict[str, NDArray[Any]] = targets.at(rows, columns) if targets else {}
     judged: dict[str, Wrong | Fault] = {}
-    rounded: set[str] = set()  # targets that differ no more than machines do
+    rounded: set[str] = set()  # targets whose differences are within the rounding of different machines
     for name in names:
         try:
             found = image.read(name, (rows, columns))
@@ -141,13 +141,13 @@ def _judge(
             continue
         wrong = None
         if name in TARGETS and expected:
-            if targets and rounded.intersection(TARGETS[name].needs):  # what was made from them follows them
+            if targets and rounded.intersection(TARGETS[name].needs):  # targets made from them follow them
                 expected[name] = targets.made_from(name, (rows, columns), image.read)
             wrong = unequal(found, expected[name], TARGETS[name].tolerance)
             rounded |= set() if wrong or np.array_equal(found, expected[name]) else {name}
         elif name == "ignore" and expected:
             cells = expected["labels"] > 0
-            wrong = among((found > 1) | ((found == 1) & cells), found, "it is 1 or 0, and 0 on cells")
+            wrong = among((found > 1) | ((found == 1) & cells), found, "it should be 1 or 0, and 0 on cells")
         if wrong:
             judged[name] = wrong.moved((rows, columns))
     return judged

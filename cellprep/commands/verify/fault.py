@@ -8,14 +8,14 @@ from cellprep.text.wording import printable
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with an image.
+    """A fault of an image.
 
     Attributes
     ----------
     subject
         The array, or the file within the image's folder.
     invariant
-        What does not hold: the rule of a target or of another array, ``files``, ``attributes`` or ``form``.
+        The broken rule: that of a target or of another array, ``files``, ``attributes`` or ``form``.
     problem
         What is wrong, and where.
     """
@@ -25,7 +25,7 @@ class Fault:
     problem: str
 
     def described(self) -> str:
-        """Return all of it in words."""
+        """Return the fault as text."""
         return f"{printable(self.subject)}, {self.invariant}: {self.problem}"
 
 
@@ -35,7 +35,7 @@ def unreadable(name: str, error: StoreError) -> Fault:
     Raises
     ------
     PermissionError
-        If it may not be read, which says nothing of what it holds.
+        If permission is denied, which says nothing about the content.
     """
     if isinstance(error.__cause__, PermissionError):
         raise error.__cause__

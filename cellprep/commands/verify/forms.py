@@ -1,4 +1,4 @@
-"""Which arrays an image has, with what shapes and dtypes, as ``docs/store.md`` says."""
+"""The arrays of an image, with their shapes and dtypes, as ``docs/store.md`` describes them."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from cellprep.store.documents import CHECKSUM
 from cellprep.store.metadata import IMAGE_KEYS, ImageMetadata
 from cellprep.text.wording import printable
 
-#: By array its dtype and shape, which follow from an image's metadata; those of ``image`` are the file's.
+#: The dtype and shape of each array, which follow from an image's metadata; ``image`` has those of its file.
 OTHERS: dict[str, Callable[[ImageMetadata], tuple[str, tuple[int, ...]]]] = {
     "labels": lambda of: ("uint16" if of.cells <= np.iinfo(np.uint16).max else "uint32", of.shape),
     "cells": lambda of: ("int64", (of.cells, 3)),
@@ -32,36 +32,36 @@ def _form(name: str, metadata: ImageMetadata) -> tuple[str, tuple[int, ...]]:
 
 
 def attributes_fault(attributes: dict[str, Any]) -> str | None:
-    """Return what is wrong with an image's attributes; those of others are no fault."""
+    """Return what is wrong with an image's attributes; those of other tools are ignored."""
     try:
         metadata = ImageMetadata.of(attributes)
     except StoreError as error:
         return str(error)
     strangers = sorted(attributes.keys() - IMAGE_KEYS)
-    if strangers and CHECKSUM not in attributes:  # which it may have been
-        return f"`{strangers[0]}` is nothing that cellprep writes"
+    if strangers and CHECKSUM not in attributes:  # the unknown key may be a damaged checksum
+        return f"cellprep does not write `{strangers[0]}`"
     if unknown := [name for name in metadata.arrays if name not in known_arrays()]:
         return f"`arrays` names {unknown[0]!r}: cellprep writes {', '.join(known_arrays())}"
     try:
         recipe = Recipe.from_dict(metadata.options)
     except (TypeError, ValueError, RecipeError) as error:
-        return f"`options` are no recipe: {printable(str(error))}"
+        return f"`options` are not a recipe: {printable(str(error))}"
     if json.dumps(recipe.to_dict(), sort_keys=True) != json.dumps(metadata.options, sort_keys=True):
-        return "`options` are no recipe as cellprep writes it"
+        return "`options` are not a recipe as cellprep writes it"
     if unmade := set(TARGETS).intersection(metadata.arrays) - recipe.stored.keys():
-        return f"`arrays` names {min(unmade)!r}, of which `options` say nothing"
+        return f"`arrays` names {min(unmade)!r}, which is not in `options`"
     if (metadata.computed or []) != recipe.computed:
-        return f"`computed` is {metadata.computed or []}: by `options` it is {recipe.computed}"
+        return f"`computed` is {metadata.computed or []}: according to `options` it should be {recipe.computed}"
     return None
 
 
 def missing_arrays(metadata: ImageMetadata) -> Iterator[str]:
-    """Yield the arrays that every image of its recipe has and this one does not."""
+    """Yield the arrays that the recipe requires and the image does not have."""
     yield from sorted({"labels", "cells", *Recipe.from_dict(metadata.options).stored} - set(metadata.arrays))
 
 
 def form_fault(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], metadata: ImageMetadata) -> str | None:
-    """Return how an array's shape or dtype differs from what it must be."""
+    """Return how an array's shape or dtype differs from the required one."""
     found = f"it is {dtype} of shape {list(shape)}"
     if name == "image":
         if dtype.kind in "uif" and len(shape) in (2, 3) and shape[-2:] == metadata.shape:

@@ -1,4 +1,4 @@
-"""Verifying one image: what a worker does."""
+"""Verification of one image in a worker."""
 
 import os
 from contextlib import suppress
@@ -25,15 +25,15 @@ class Findings:
     Attributes
     ----------
     kind
-        What the entry is.
+        The kind of the entry.
     faults
-        What is wrong with it; nothing if it is whole, or foreign.
+        What is wrong with it; empty if it is intact or foreign.
     unchecked
-        Why it could not be verified, if so: that says nothing of what it holds.
+        Why it could not be verified; this says nothing about its content.
     metadata
-        What it says of itself, if that has the right form.
+        Its metadata, if valid.
     added
-        What other Zarr tools added to its metadata: file and key of each.
+        Additions of other Zarr tools to its metadata: the file and the key of each.
     """
 
     kind: Kind
@@ -44,14 +44,14 @@ class Findings:
 
 
 def verify_image(place: Path, threads: int = 1) -> Findings:
-    """Verify one entry of a store's folder, a huge image in so many threads."""
+    """Verify one entry of a store's folder; a huge image is verified in several threads."""
     kind = Kind.IMAGE
 
     def look() -> Findings:
         nonlocal kind
         kind, before = kind_of(place), identity(place)
         found = _findings(place, kind, threads)
-        if identity(place) != before:  # files of two images would contradict each other
+        if identity(place) != before:  # the files read may be of two versions of the image
             raise StoreError(f"{place} was replaced while it was verified")
         return found
 
@@ -69,7 +69,9 @@ def _findings(place: Path, kind: Kind, threads: int) -> Findings:
     if kind is Kind.FOREIGN:
         return Findings(kind)
     if kind is Kind.DAMAGED:
-        return Findings(kind, (Fault("zarr.json", "files", "it is missing or damaged: this is no image any more"),))
+        return Findings(
+            kind, (Fault("zarr.json", "files", "it is missing or damaged, so that this is no longer an image"),)
+        )
     image = StoredImage(place)
     if problem := attributes_fault(image.attributes):
         return Findings(kind, (Fault("zarr.json", "attributes", problem),))
@@ -83,14 +85,14 @@ def _findings(place: Path, kind: Kind, threads: int) -> Findings:
 
 
 def _try_to_read(folder: Path) -> None:
-    """Raise the error of a folder that may not be read, and is not to be judged."""
+    """Raise an error if permission to read a folder is denied, as it cannot be verified."""
     os.scandir(folder).close()
     with suppress(FileNotFoundError, IsADirectoryError):
         open_file(folder / "zarr.json").close()
 
 
 def _faults(image: StoredImage, threads: int) -> tuple[list[Fault], list[str]]:
-    """Return what is wrong with an image, and what others added to its metadata."""
+    """Return what is wrong with an image, and what other tools added to its metadata."""
     metadata = image.metadata
     missing = [Fault(name, "form", "`arrays` does not name it") for name in missing_arrays(metadata)]
     shapes: dict[str, tuple[int, ...]] = {}

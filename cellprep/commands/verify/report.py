@@ -13,36 +13,36 @@ from cellprep.text.wording import count, indented, listed_problems, printable
 
 @dataclass
 class VerifyReport(Report):
-    """The faults of a store, and what else lies in it.
+    """The faults of a store, and other content in it.
 
     Attributes
     ----------
     store
         The store's path.
     repair
-        Whether broken images were to be removed.
+        Whether to remove broken images.
     images, whole
-        Number of images, and of those in which nothing is wrong.
+        Number of images, and of images without faults.
     store_faults
-        What is wrong with what the store says of itself.
+        Faults of the store's own metadata.
     broken
-        Per broken image its faults.
+        The faults of each broken image.
     unchecked
-        Per entry that could not be verified why.
+        The reason for each entry that could not be verified.
     foreign
-        What lies in the store and is not cellprep's: entries, and attributes that were added to metadata.
+        Content that cellprep did not write: entries, and attributes added to metadata.
     under_way
         Whether a run is writing to the store, or was killed.
     removed
         Broken images that were removed.
     unguarded
-        Number of images whose metadata have no checksum: earlier versions wrote none.
+        Number of images whose metadata have no checksum, as earlier versions wrote none.
     computed
-        Targets that are computed on reading, so that there is nothing to hold them against.
+        Targets that are computed when read, so that there is no array to verify.
     stopped
         Why not all broken images were removed, if so.
     rows
-        Per whole image its number of cells.
+        The number of cells of each image without faults.
     """
 
     store: str
@@ -61,7 +61,7 @@ class VerifyReport(Report):
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def add(self, name: str, findings: Findings) -> None:
-        """Take in what was found of one entry."""
+        """Add the findings on one entry."""
         if findings.unchecked:
             self.unchecked[name] = findings.unchecked
         elif findings.kind is Kind.FOREIGN:
@@ -77,7 +77,7 @@ class VerifyReport(Report):
             self.computed = sorted({*self.computed, *(findings.metadata.computed or [])})
 
     def sort(self) -> None:
-        """Put everything into the order of the names, whichever worker was first."""
+        """Sort everything by name, as workers finish in any order."""
         self.broken = dict(sorted(self.broken.items()))
         self.unchecked = dict(sorted(self.unchecked.items()))
         self.foreign.sort()
@@ -85,17 +85,17 @@ class VerifyReport(Report):
 
     @property
     def failures(self) -> dict[str, str]:
-        """Per image that is broken or could not be verified what is wrong with it."""
+        """The problem of each image that is broken or could not be verified."""
         broken = {name: "; ".join(fault.described() for fault in faults) for name, faults in self.broken.items()}
         return {**broken, **self.unchecked}
 
     @property
     def sound(self) -> bool:
-        """Whether all could be verified and nothing is wrong."""
+        """True if everything could be verified and nothing is wrong."""
         return not (self.store_faults or self.broken or self.unchecked or self.stopped)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON has it."""
+        """Return everything for JSON."""
         told = {**asdict(self), "sound": self.sound}
         del told["rows"]
         if not self.computed:
@@ -103,33 +103,38 @@ class VerifyReport(Report):
         return told
 
     def notes(self) -> list[str]:
-        """Return lines on what else was noticed, and how many images are whole."""
+        """Return lines with notes, and the number of intact images."""
         lines = []
         if self.foreign:
-            lines += [f"{len(self.foreign):,} not cellprep's, left alone:", *indented(map(printable, self.foreign))]
+            lines += [
+                f"{len(self.foreign):,} not written by cellprep, unchanged:",
+                *indented(map(printable, self.foreign)),
+            ]
         if self.under_way:
-            what = "a run was killed and left it; cleared" if self.repair else "a run is writing, or was killed"
+            what = "a run was killed and left it; removed" if self.repair else "a run is writing, or was killed"
             lines.append(f"`.cellprep` is in the store: {what}")
         if self.unguarded:
             lines.append(f"{count(self.unguarded, 'image')} without a checksum of its metadata: --rebuild adds it")
         if self.computed:
             names = ", ".join(self.computed)
-            lines.append(f"{names}: computed from the labels on reading, so that no array is there to be verified")
-        return [*lines, f"{self.store}: {count(self.images, 'image')}, {self.whole:,} whole"]
+            lines.append(f"{names}: computed from the labels when read, so there is no array to verify")
+        return [*lines, f"{self.store}: {count(self.images, 'image')}, {self.whole:,} intact"]
 
     def errors(self) -> list[str]:
-        """Return lines on what is wrong, and its consequences; none if all is well."""
+        """Return lines on faults and their consequences, if there are any."""
         lines = [f"error: {self.store}: {fault}" for fault in self.store_faults]
         if self.broken:
             lines.append(f"error: {len(self.broken):,} of {count(self.images, 'image')} broken:")
-            lines += listed_problems(self._faults(), "; --json names all")
+            lines += listed_problems(self._faults(), "; list all with --json")
         if self.broken and not self.repair:
-            lines.append("--repair removes broken images, and cellprep build-targets makes them again")
+            lines.append("remove broken images with --repair, then build them again with cellprep build-targets")
         if self.unchecked:
-            lines.append(f"error: {len(self.unchecked):,} could not be verified, and may be whole:")
-            lines += listed_problems(self.unchecked.items(), "; --json names all")
+            lines.append(f"error: {len(self.unchecked):,} could not be verified, and may be intact:")
+            lines += listed_problems(self.unchecked.items(), "; list all with --json")
         if self.removed:
-            lines.append(f"{count(len(self.removed), 'broken image')} removed: cellprep build-targets makes them again")
+            lines.append(
+                f"{count(len(self.removed), 'broken image')} removed: build them again with cellprep build-targets"
+            )
         if self.stopped:
             lines.append(f"error: not all broken images could be removed: {self.stopped}")
         return lines

@@ -20,24 +20,24 @@ def root_faults(store: Path, counted: dict[str, Any]) -> Iterator[str]:
     store
         The store's folder.
     counted
-        What a summary of its images counts, as far as that is known.
+        The counts that a summary of its images should have, as far as known.
     """
     attributes = read_attributes(store)
     told = StoreMetadata.of(attributes)
     if _added(store, attributes) is None:
         yield "its zarr.json was changed since cellprep wrote it"
     unknown = sorted(attributes.keys() - STORE_KEYS)
-    if unknown and CHECKSUM not in attributes:  # which it may have been
-        yield f"its zarr.json has {unknown[0]!r}, which cellprep does not write"
+    if unknown and CHECKSUM not in attributes:  # the unknown key may be a damaged checksum
+        yield f"its zarr.json has the key {unknown[0]!r}, which cellprep does not write"
     for key in ("version", "recipe", "source"):
         if getattr(told, key) is None:
-            yield f"its zarr.json does not tell its {key}: cellprep build-targets writes it"
+            yield f"its zarr.json has no {key}: run cellprep build-targets to write it"
     if "summary" in attributes:
         yield from _summary_faults(told.summary, counted)
 
 
 def added_to_root(store: Path) -> list[str]:
-    """Return what other Zarr tools added to a store's own metadata: the file and the key of each."""
+    """Return the additions of other Zarr tools to a store's own metadata: the file and the key of each."""
     return [f"zarr.json: {key}" for key in _added(store, read_attributes(store)) or []]
 
 
@@ -50,9 +50,9 @@ def _summary_faults(summary: StoreSummary | None, counted: dict[str, Any]) -> It
     if summary is None:
         yield "its summary is damaged"
     elif summary.source_images_stored > min(summary.source_images, summary.images):
-        yield "its summary counts more images of the source than there are"
+        yield "its summary counts more images of the source than there are images"
     else:
         told = msgspec.to_builtins(summary)
         for name, value in counted.items():
             if told[name] != value:
-                yield f"its summary is not true: `{name}` is {told[name]} where the images say {value}"
+                yield f"its summary is wrong: `{name}` is {told[name]}, but the images have {value}"

@@ -1,4 +1,4 @@
-"""Checks of an image's table of cells, and of the pixels that each label owns."""
+"""Checks of an image's table of cells, and of the number of pixels of each label."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ Table = NDArray[np.int64]
 
 
 def table_fault(table: Table, metadata: ImageMetadata) -> Fault | None:
-    """Return the first rule that ``cells``, (n, 3), breaks by itself."""
+    """Return the first rule that ``cells``, (n, 3), breaks regardless of other arrays."""
     for name, rule in _RULES.items():
         if problem := rule(table, metadata):
             return Fault("cells", name, problem)
@@ -21,7 +21,7 @@ def table_fault(table: Table, metadata: ImageMetadata) -> Fault | None:
 
 
 def label_faults(owned: Table, nobodys: int, table: Table, metadata: ImageMetadata) -> Iterator[Fault]:
-    """Yield what contradicts the pixels that each label owns, (n,), and those that nobody owns."""
+    """Yield contradictions to the number of pixels of each label, (n,), and of the background."""
     if problem := _hidden_problem(owned, metadata):
         yield Fault("labels", "hidden cells", problem)
     elif problem := _areas_problem(table[:, 1], owned, int(owned.sum()) + nobodys):
@@ -32,7 +32,7 @@ def _rows(table: Table, metadata: ImageMetadata) -> str | None:
     values, counts = np.unique(table[:, 0], return_counts=True)
     if len(values) == len(table):
         return None
-    return f"source row {values[counts.argmax()]} is there {counts.max()} times"
+    return f"source row {values[counts.argmax()]} occurs {counts.max()} times"
 
 
 def _categories(table: Table, metadata: ImageMetadata) -> str | None:
@@ -45,18 +45,20 @@ def _categories(table: Table, metadata: ImageMetadata) -> str | None:
         return f"`categories` are not sorted: {names}"
     found = np.bincount(indices[indices >= 0], minlength=len(names)).tolist()
     if found != numbers or 0 in found:
-        return f"`cells_of_category` are {numbers}: there are {found} cells of {names}"
+        return f"`cells_of_category` is {numbers}, but {names} have {found} cells"
     return None
 
 
 def _cell_type(table: Table, metadata: ImageMetadata) -> str | None:
-    # An image without cells may have a type all the same.
+    # An image without cells may have a type nevertheless.
     of_category = dict(zip(metadata.categories, metadata.cells_of_category, strict=True))
     most = [name for name, number in of_category.items() if number == max(of_category.values())]
     is_right = metadata.cell_type in most if most else metadata.cell_type is None
     if not metadata.cells or is_right:
         return None
-    return f"`cell_type` is {metadata.cell_type!r}: most cells are {' or '.join(map(repr, most)) or 'of no type'}"
+    return (
+        f"`cell_type` is {metadata.cell_type!r}, but most cells are {' or '.join(map(repr, most)) or 'without a type'}"
+    )
 
 
 _RULES = {"rows": _rows, "categories": _categories, "cell type": _cell_type}
@@ -67,8 +69,8 @@ def _hidden_problem(owned: Table, metadata: ImageMetadata) -> str | None:
     wrong = sorted(set(found) ^ set(metadata.hidden))
     if not wrong and found != metadata.hidden:
         return "`hidden` is not ascending"
-    what = "is not in `hidden`, but has no pixel" if wrong and wrong[0] in found else "is in `hidden`, but has pixels"
-    return f"{count(len(wrong), 'label')} contradict `hidden`: {wrong[0]} {what}" if wrong else None
+    what = "is not in `hidden`, but has no pixels" if wrong and wrong[0] in found else "is in `hidden`, but has pixels"
+    return f"{count(len(wrong), 'label')} wrong in `hidden`: {wrong[0]} {what}" if wrong else None
 
 
 def _areas_problem(areas: Table, owned: Table, pixels: int) -> str | None:
@@ -76,5 +78,5 @@ def _areas_problem(areas: Table, owned: Table, pixels: int) -> str | None:
     if not len(wrong):
         return None
     first = wrong[0]
-    what = f"{areas[first]}; it owns {owned[first]} pixels"
-    return f"{count(len(wrong), 'area')} wrong, the first of label {first + 1}: {what}"
+    what = f"{areas[first]}, but the label has {owned[first]} pixels"
+    return f"{count(len(wrong), 'area')} wrong, the first is that of label {first + 1}: {what}"

@@ -1,4 +1,4 @@
-"""Pixels that are wrong: how many, and what is wrong with the first."""
+"""Wrong pixels: their number, and what is wrong with the first."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from cellprep.text.wording import count
 
 
 class Wrong(NamedTuple):
-    """Pixels that are wrong: how many, where the first one is, what it holds, and what would be right."""
+    """Wrong pixels: their number, the position of the first one, its value, and the right value."""
 
     number: int
     y: int
@@ -17,11 +17,11 @@ class Wrong(NamedTuple):
     problem: str
 
     def described(self) -> str:
-        """Return all of it as a sentence."""
+        """Return a description."""
         return f"{count(self.number, 'pixel')} wrong, the first at y {self.y}, x {self.x}: {self.problem}"
 
     def moved(self, window: tuple[slice, slice]) -> "Wrong":
-        """Return the pixels of a window as pixels of its image."""
+        """Return the pixels of a window with their positions in the image."""
         rows, columns = window
         return self._replace(y=self.y + rows.start, x=self.x + columns.start)
 
@@ -45,7 +45,7 @@ def unequal(found: NDArray[Any], expected: NDArray[Any], tolerance: float) -> Wr
 
 
 def among(wrong: NDArray[np.bool_], found: NDArray[Any], rule: str) -> Wrong | None:
-    """Return the pixels where `wrong` is True, (H, W), and what the first of them holds; None if there are none."""
+    """Return the pixels where `wrong`, (H, W), is True, and the value of the first one; None if there are none."""
     number = int(np.count_nonzero(wrong))
     if not number:
         return None

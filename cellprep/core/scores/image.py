@@ -80,7 +80,7 @@ class ImageScore:
         return self.predicted - self.matched[0]
 
 
-#: The score of an image without a cell on either side.
+#: Score of an image without true or predicted cells.
 NO_CELLS = ImageScore(0, 0, (0,) * 10, 0.0, (1.0,) * 10, None, None, 0, 0, 0, 0, None)
 
 

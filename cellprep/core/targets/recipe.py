@@ -94,7 +94,8 @@ class Recipe:
 
     overlap: Overlap = "smaller-on-top"
     wall_width: Annotated[
-        int, Option("Width of the walls between cells that touch, in pixels and odd; 1 for none.", group="Targets")
+        int,
+        Option("Width of the walls between touching cells, an odd number of pixels; 1 for no walls.", group="Targets"),
     ] = 3
     distance: Annotated[str, Option("Distance transform", DISTANCES, group="Targets")] = "cv2"
     bins: Annotated[
@@ -107,9 +108,10 @@ class Recipe:
             group="Targets",
         ),
     ] = BIN_PRESETS["sartorius"].bins
-    background_cell: Annotated[bool, Option("Treat the background as one gigantic cell.", group="Targets")] = False
+    background_cell: Annotated[bool, Option("Treat the background as one large cell.", group="Targets")] = False
     per_instance: Annotated[
-        bool, Option("Measure distances and vectors in each cell by itself, whatever touches it.", group="Targets")
+        bool,
+        Option("Compute distances and vectors for each cell separately, ignoring touching cells.", group="Targets"),
     ] = False
     shrink: Annotated[
         int,

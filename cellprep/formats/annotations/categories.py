@@ -1,4 +1,4 @@
-"""Maps of categories: annotations of several categories become one, or leave."""
+"""Category maps: categories of annotations are renamed, merged or dropped."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -23,17 +23,17 @@ _COLUMNS = ("old", "new")
 
 @dataclass(frozen=True, slots=True)
 class CategoryMap:
-    """What becomes of categories; those that it does not name stay as they are.
+    """New names of categories; categories without one are kept.
 
     Attributes
     ----------
     names
-        The new name by the old one; empty text for one whose annotations are left out.
+        New names by old names; an empty string drops the annotations of the category.
 
     Raises
     ------
     UsageError
-        If a name is no text, is empty where it is an old one, or is too long.
+        If a name is not a string or is too long, or an old name is empty.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class CategoryMap:
             if not (isinstance(old, str) and isinstance(new, str) and old and max(len(old), len(new)) <= LONGEST_TYPE):
                 raise UsageError(
                     f"categories map {str(old)[:80]!r} to {str(new)[:80]!r}: give names of at most {LONGEST_TYPE} "
-                    "characters; an empty new one leaves its annotations out"
+                    "characters; an empty new name drops the annotations"
                 )
 
     def __bool__(self) -> bool:
@@ -57,29 +57,29 @@ class CategoryMap:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The categories whose annotations are left out."""
+        """Categories whose annotations are dropped."""
         return tuple(old for old, new in self.names.items() if not new)
 
     def renamed(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the new name of each."""
+        """Return the new names of categories."""
         return tuple(self.names.get(name, name) for name in names)
 
     def content(self) -> dict[str, str]:
-        """Return all that annotations depend on, as JSON has it."""
+        """Return everything that affects annotations, as a JSON object."""
         return dict(sorted(self.names.items()))
 
     def check(self, known: Iterable[str], source: str) -> str:
-        """Return a line on what becomes of the categories of a source.
+        """Return a line that describes the effect on the categories of a source.
 
         Raises
         ------
         UsageError
-            If the map names one that the source does not have.
+            If the map names a category that the source does not have.
         """
         there = sorted(set(known) - {""})
         if unknown := [name for name in self.names if name not in there]:
             have = f"has {', '.join(map(printable, there))}" if there else "has no categories"
-            raise UsageError(f"category {printable(unknown[0])} is to be mapped, but {source} {have}")
+            raise UsageError(f"the category map names {printable(unknown[0])}, but {source} {have}")
         parts = [f"{printable(old)} -> {printable(new)}" for old, new in sorted(self.names.items()) if new]
         parts += [f"{printable(name)} left out" for name in sorted(self.dropped)]
         kept = [printable(name) for name in there if name not in self.names]
@@ -87,20 +87,20 @@ class CategoryMap:
 
 
 def read_category_map(what: "Path | str | Mapping[str, str] | DataFrame") -> CategoryMap:
-    r"""Read what becomes of categories.
+    r"""Read a category map.
 
     Parameters
     ----------
     what
-        A JSON file with an object of new names by old ones; a CSV, Parquet file or data frame with the columns ``old``
-        and ``new``; or a mapping.
+        A JSON file with an object of new names by old names; a CSV file, Parquet file or data frame with the columns
+        ``old`` and ``new``; or a mapping.
 
     Raises
     ------
     SourceError
-        If the file cannot be read, or is none of these.
+        If the file cannot be read, or has another format.
     UsageError
-        If a name is impossible, or an old one is mapped twice.
+        If a name is invalid, or an old name is mapped twice.
 
     Examples
     --------
@@ -119,11 +119,11 @@ def read_category_map(what: "Path | str | Mapping[str, str] | DataFrame") -> Cat
     try:
         content = json.loads(read_file(path))
     except OSError as error:
-        raise SourceError(f"cannot read the categories {path}: {error.strerror}") from error
+        raise SourceError(f"cannot read the category map {path}: {error.strerror}") from error
     except ValueError as error:
-        raise SourceError(f"{path} is no JSON: {error}") from error
+        raise SourceError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise SourceError(f'{path} holds {described(content)}: give an object, as {{"old name": "new name"}}')
+        raise SourceError(f'{path} contains {described(content)}: give an object, such as {{"old name": "new name"}}')
     return CategoryMap({old: "" if new is None else new for old, new in content.items()})
 
 
@@ -132,7 +132,7 @@ def _of_table(what: "Path | str | DataFrame") -> dict[str, str]:
     lines = table.rows()
     _, header = next(lines)
     if not set(_COLUMNS) <= set(header):
-        raise SourceError(f"{table.path}: it needs the columns old and new: the names of categories before and after")
+        raise SourceError(f"{table.path} needs the columns old and new, with the old and new names of categories")
     names: dict[str, str] = {}
     for number, values in lines:
         line = dict(zip(header, values, strict=False))
@@ -146,8 +146,8 @@ def _of_table(what: "Path | str | DataFrame") -> dict[str, str]:
 CategoriesAre = Annotated[
     CategoryMap | None,
     Option(
-        "CSV with the columns old and new, or JSON, of names of categories: these become others, several one; an empty "
-        "new name leaves its annotations out. Other categories stay.",
+        "CSV with the columns old and new, or JSON object, that renames categories: the same new name merges them, an "
+        "empty one drops their annotations. Other categories are kept.",
         metavar="FILE",
         parse=read_category_map,
     ),

@@ -32,9 +32,9 @@ class Masks:
     scores
         (n,) confidence of each cell; None if unknown.
     names
-        (n,) what each is called, empty text where nothing tells; None if the source has no names.
+        (n,) name of each cell, an empty string if it has none; None if the source has no names.
     type_scores
-        (n,) the probability of each one's type; None if unknown.
+        (n,) probability of the type of each cell; None if unknown.
     """
 
     runs: Runs
@@ -60,9 +60,9 @@ class Outline:
     polygons
         Polygons, as returned by `cellprep.core.outlines.trace_outlines`.
     name
-        What it is called; empty text if nothing tells.
+        Name; an empty string if it has none.
     type_score
-        The probability of its type; None if unknown.
+        Probability of its type; None if unknown.
     """
 
     number: int
@@ -162,9 +162,9 @@ class Content:
     scores
         Confidence of each visible cell; None if unknown.
     names
-        What each visible cell is called, empty text where nothing tells; None if the source has no names.
+        Name of each visible cell, an empty string if it has none; None if the source has no names.
     type_scores
-        The probability of the type of each visible cell; None if unknown.
+        Probability of the type of each visible cell; None if unknown.
     annotated
         The cells before overlaps are resolved; None if `labels` is complete.
     picture

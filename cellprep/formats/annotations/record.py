@@ -59,9 +59,9 @@ class Annotations:
     scores
         (n,) confidence of each annotation, if the source has all of them.
     names
-        (n,) what each is called, empty text where nothing tells, if the format has names.
+        (n,) name of each annotation, an empty string if it has none, if the format has names.
     type_scores
-        (n,) the probability of each one's category, if the source tells of all.
+        (n,) probability of the category of each annotation, if the source has all of them.
     ignored
         Counts of ignored parts, if something was to be ignored.
     shrink
@@ -130,7 +130,7 @@ class Annotations:
         return self.take(~self._are_of(classes)) if classes else self
 
     def renamed(self, categories: CategoryMap) -> "Annotations":
-        """Return them with other names of their categories."""
+        """Return the annotations with renamed categories."""
         (cell_type,) = categories.renamed([self.cell_type])
         cell_types = categories.renamed(self.cell_types)
         return replace(self, cell_types=cell_types, cell_type=most_common(cell_types) or cell_type)
@@ -203,9 +203,9 @@ class ImageRecord(ABC):
     orientation
         Whether to apply Orientation tags of its files, if not decided otherwise.
     partial
-        What of it is annotated.
+        The annotated part of the image.
     categories
-        What becomes of its categories, if some are renamed or left out.
+        The category map, if categories are renamed or dropped.
     rows_are_labels
         Whether the rows of its annotations are label numbers.
     knows_pixel_size
@@ -264,14 +264,14 @@ class ImageRecord(ABC):
         """
 
     def known_types(self) -> frozenset[str] | None:
-        """Return the types of its annotations, empty text for those without; None if only `read` tells.
+        """Return the types of its annotations, an empty string for those without; None if only `read` knows them.
 
-        They are the format's own, before some are renamed, left out or regions.
+        These are the types in the source, before any are renamed, dropped or ignored.
         """
         return None
 
     def all_types(self) -> frozenset[str]:
-        """Return its `known_types`, or read them.
+        """Return its `known_types`, or read the annotations to find them.
 
         Raises
         ------
@@ -282,7 +282,7 @@ class ImageRecord(ABC):
         return frozenset(self.read().cell_types) if known is None else known
 
     def loaded_types(self) -> frozenset[str] | None:
-        """Return the types of the annotations that `load` returns; None if only it tells."""
+        """Return the types of the annotations that `load` returns; None if only `load` knows them."""
         known = self.known_types()
         if known is None:
             return None

@@ -66,9 +66,9 @@ class Source(ABC):
     components
         Connectivity of pixels, if connected components are cells, for formats that leave the choice.
     partial
-        What of the images is annotated.
+        The annotated part of the images.
     categories
-        What becomes of categories, if some are renamed or left out.
+        The category map, if categories are renamed or dropped.
     has_numbers
         Whether cells are numbers of label images, some of which may be ignored.
     notes
@@ -164,20 +164,20 @@ class Source(ABC):
 
     @property
     def declared_types(self) -> frozenset[str]:
-        """The types that annotations may have, as far as the source lists them, be there one or not."""
+        """Types that the source lists, even if no annotation has them."""
         return frozenset()
 
     def with_categories(self, categories: CategoryMap) -> Self:
-        """Rename or leave out categories, and note what becomes of them.
+        """Rename or drop categories, and add a note about it.
 
         Raises
         ------
         UsageError
-            If one is to be renamed that the source does not have.
+            If the map names a category that the source does not have.
         """
         types = set(self.declared_types)
         for record in self.records():
-            with suppress(CellprepError):  # what cannot be read is named when it is needed
+            with suppress(CellprepError):  # the error is reported when the image is read
                 types |= record.all_types() if isinstance(record, ImageRecord) else frozenset()
         self.notes.append(categories.check(types, self.name))
         self.categories = categories

@@ -14,8 +14,8 @@ Orientation = Literal["apply", "ignore"]
 TurnedBy = Annotated[
     Orientation | None,
     Option(
-        "Whether images are turned as their Orientation tag (EXIF) says; unless given, their annotations' size "
-        "decides, and where it cannot they are.",
+        "Whether to rotate images as their Orientation tag (EXIF) says. By default the size of the annotations "
+        "decides; if it cannot, images are rotated.",
         group="Images",
     ),
 ]

@@ -78,13 +78,11 @@ class StackOptions:
             group="Images",
         ),
     ] = None
-    time: Annotated[
-        int | None, Option("The time of the images to read, which counts from 0.", metavar="N", group="Images")
-    ] = None
+    time: Annotated[int | None, Option("Number of the time point to read, from 0.", metavar="N", group="Images")] = None
     grey: Annotated[
         bool,
         Option(
-            "Turn RGB images into one channel, the luminance (0.2125 R + 0.7154 G + 0.0721 B), in their own type.",
+            "Convert RGB images to one channel, the luminance (0.2125 R + 0.7154 G + 0.0721 B), in the same type.",
             group="Images",
         ),
     ] = False

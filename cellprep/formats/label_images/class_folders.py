@@ -1,4 +1,4 @@
-"""Label images of one image in several folders, one for each class of its cells."""
+"""Several label images of one image, in one folder for each class of cells."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -18,30 +18,30 @@ from cellprep.formats.label_images.file import annotations_of_labels, annotation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassFoldersImage(ImageRecord):
-    """The label images of an image, one for each class that it has.
+    """An image with one label image for each class of its cells.
 
     Attributes
     ----------
     files
-        Each class with its file. Rows count the cells of all of them from 1, file by file, by ascending label.
+        Classes and their files. Rows number the cells of all files from 1, file by file, in ascending order of labels.
     components
-        By which neighbours pixels of one value are connected, if each connected piece is a cell; None if each value is.
+        Connectivity of pixels, if connected components of one value are cells; None if each value is a cell.
     """
 
     files: tuple[tuple[str, Path], ...]
     components: Components | None = None
 
     def content(self) -> list[Any]:
-        """Return the classes with their files' hashes, and whether pieces are cells."""
+        """Return the classes with the hashes of their files, and whether components are cells."""
         hashes = [[name, ImageFile(path, self.orientation).sha256()] for name, path in self.files]
         return [*hashes, *filter(None, [self.components])]
 
     def known_types(self) -> frozenset[str]:
-        """Return the classes that it has files of."""
+        """Return the classes that have a file."""
         return frozenset(name for name, _ in self.files)
 
     def sides(self) -> Sides | None:
-        """Return the sides of a pixel that its image tells, or else the first label image that does."""
+        """Return the sides of a pixel from its image, or from the first label image that has them."""
         image = None if self.pixels is None else self.pixels.sides()
         told = (ImageFile(path, self.orientation).sides() for _, path in self.files)
         return image or next(filter(None, told), None)
@@ -52,7 +52,9 @@ class ClassFoldersImage(ImageRecord):
         shapes = [part.runs.shape for part in parts]
         if len(set(shapes)) > 1:
             sizes = [f"{path} is {size[0]} x {size[1]}" for (_, path), size in zip(self.files, shapes, strict=True)]
-            raise AnnotationError(f"{', '.join(sizes)} (height x width): those of one image are of one size")
+            raise AnnotationError(
+                f"{', '.join(sizes)} (height x width): label images of one image must have the same size"
+            )
         runs = Runs.joined([part.runs for part in parts])
         names = tuple(name for (name, _), part in zip(self.files, parts, strict=True) for _ in part.rows)
         ignored = [part.ignore for part in parts if part.ignore is not None]

@@ -35,7 +35,7 @@ class LabelFileImage(ImageRecord):
     file
         The file with its bytes, if `fingerprinted` has read them.
     types
-        The table of the labels' classes, if there is one.
+        Table of the classes of labels, if any.
     """
 
     rows_are_labels: ClassVar[bool] = True
@@ -60,11 +60,11 @@ class LabelFileImage(ImageRecord):
         return [sha256, *filter(None, [self.components]), *types]
 
     def known_types(self) -> frozenset[str] | None:
-        """Return that no annotation has a type, unless there is a table: the labels show which are there."""
+        """Return that no annotation has a type; None if there is a table, as only some of its labels may exist."""
         return None if self.types else frozenset({""})
 
     def all_types(self) -> frozenset[str]:
-        """Read the table, if there is one."""
+        """Return the types in the table, if any."""
         return frozenset(read_types(self.types)[0].names.values()) if self.types else frozenset({""})
 
     def sides(self) -> Sides | None:
@@ -90,7 +90,7 @@ class LabelFileImage(ImageRecord):
 
 
 def _typed(annotations: Annotations, table: Path) -> Annotations:
-    """Return annotations with the classes that a table tells of their labels."""
+    """Return the annotations with the classes of their labels in a table."""
     types, _ = read_types(table)
     names = tuple(types.names.get(row, "") for row in annotations.rows)
     told = annotations.rows and types.scores.keys() >= set(annotations.rows)

@@ -70,12 +70,12 @@ class LabelFolder(FolderSource):
         self.sha256 = hash_of_listing([file for pair in self._pairs.values() for file in pair.masks], path)
 
     def take_folders_as_classes(self) -> None:
-        """Take the folders that label images lie in as classes: an image has the cells of all files of its name.
+        """Treat the folders of label images as classes: an image has the cells of all files with its name.
 
         Raises
         ------
         SourceError
-            If there are no such folders, or one has two label images of an image.
+            If a label image is not in a folder of a class, or a folder contains two label images of an image.
         """
         pairs = self._layout.pairs()
         images = {pair.id: pair.images for _, pair in pairs if pair.images}
@@ -84,9 +84,11 @@ class LabelFolder(FolderSource):
             for mask in pair.masks:
                 name = group.parts[-1] if group.parts else ""
                 if not name or name in files[pair.id]:
-                    problem = "lies in no folder of a class" if not name else f"is a second one of {pair.id} in {name}"
+                    problem = (
+                        f"is a second label image of {pair.id} in {name}" if name else "is not in the folder of a class"
+                    )
                     raise SourceError(
-                        f"{mask} {problem}: label images of classes are <class>/<id>.*, one for each class"
+                        f"{mask} {problem}: each class needs a folder with one label image per image, <class>/<id>.*"
                     )
                 files[pair.id][name] = mask
         self._classes = {image_id: files[image_id] for image_id in sorted(files)}

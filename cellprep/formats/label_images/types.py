@@ -1,4 +1,4 @@
-"""The table beside a label image that says of which class each label is: ``<name of the image>_classes.csv``."""
+"""The table of the classes of labels next to a label image: ``<name of the image>_classes.csv``."""
 
 import csv
 import io
@@ -19,9 +19,9 @@ class LabelTypes(NamedTuple):
     Attributes
     ----------
     names
-        Per label the name of its class.
+        Names of classes by label.
     scores
-        Per label the probability of that class, where one is told.
+        Probabilities of these classes by label, of those that have one.
     """
 
     names: dict[int, str]
@@ -29,7 +29,7 @@ class LabelTypes(NamedTuple):
 
 
 def encode_types(labels: Sequence[int], names: Sequence[str], scores: Sequence[float] | None) -> bytes:
-    """Return the table: a row for each label.
+    """Return the table, with one row per label.
 
     Examples
     --------
@@ -45,19 +45,19 @@ def encode_types(labels: Sequence[int], names: Sequence[str], scores: Sequence[f
 
 
 def read_types(path: Path) -> tuple[LabelTypes, str]:
-    """Read the table beside a label image.
+    """Read the table next to a label image.
 
     Returns
     -------
     LabelTypes
-        What it says.
+        The classes of the labels.
     str
         The hash of its content.
 
     Raises
     ------
     AnnotationError
-        If it is no such table, or names a label twice.
+        If the table is invalid, or contains a label twice.
     """
     try:
         text = read_file(path).decode("utf-8-sig")
@@ -66,27 +66,27 @@ def read_types(path: Path) -> tuple[LabelTypes, str]:
     rows = csv.DictReader(io.StringIO(text))
     try:
         if not {"label", "class"} <= set(rows.fieldnames or ()):
-            raise AnnotationError(f"{path}: it needs the columns label and class, and may have probability")
+            raise AnnotationError(f"{path} needs the columns label and class; probability is optional")
         return _types_in(rows), digest(text)
     except csv.Error as error:
-        raise AnnotationError(f"{path} row {rows.line_num}: it is no CSV: {error}") from error
+        raise AnnotationError(f"{path} row {rows.line_num}: invalid CSV: {error}") from error
     except ValueError as error:
         raise AnnotationError(f"{path} row {rows.line_num}: {error}") from None
 
 
 def _types_in(rows: "csv.DictReader[str]") -> LabelTypes:
-    """Take what each row says; raises ValueError if that cannot be."""
+    """Parse the rows; raises ValueError if one is invalid."""
     found = LabelTypes({}, {})
     for row in rows:
         text, score = row["label"] or "", (row.get("probability") or "").strip()
         if not text.strip().isdecimal():
-            raise ValueError(f"label {text[:20]!r} is no whole number from 0 on")
+            raise ValueError(f"label {text[:20]!r} is not a whole number of at least 0")
         label = int(text)
         if label in found.names:
-            raise ValueError(f"label {label} has a class already: keep one row of it")
+            raise ValueError(f"label {label} already has a class: keep one row")
         found.names[label] = row["class"] or ""
         if score:
             if not 0 <= float(score) <= 1:
-                raise ValueError(f"probability {score[:20]} is none from 0 to 1")
+                raise ValueError(f"probability {score[:20]} is not from 0 to 1")
             found.scores[label] = float(score)
     return found

@@ -1,4 +1,4 @@
-"""Label images as TIFF, as Fiji, QuPath and napari open them, with the classes of cells in a table beside each."""
+"""Label images as TIFF, as Fiji, QuPath and napari open them, each with a table of the classes of its cells."""
 
 import io
 from typing import Any

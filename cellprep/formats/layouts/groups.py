@@ -56,7 +56,7 @@ class Group:
     outlines
         Cellpose's ``_cp_outlines.txt``.
     types
-        Tables of the classes of labels.
+        Tables of the classes of labels, next to label images.
     """
 
     parts: Parts

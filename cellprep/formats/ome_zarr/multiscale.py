@@ -228,12 +228,12 @@ def label_names(image: Path) -> list[str]:
 
 
 class LabelProperties(NamedTuple):
-    """What a label image's properties tell of its labels.
+    """Properties of the labels of a label image.
 
     Attributes
     ----------
     types, scores, type_scores
-        Per label its ``class``, ``score`` and ``class_probability``, of those that have one.
+        ``class``, ``score`` and ``class_probability`` by label, of those that have one.
     """
 
     types: dict[int, str]
@@ -242,7 +242,7 @@ class LabelProperties(NamedTuple):
 
 
 def label_properties(labels: Path) -> LabelProperties:
-    """Return what a label image's properties tell of its labels."""
+    """Return the properties of the labels of a label image."""
     about = ome_attributes(labels).get("image-label")
     listed = about.get("properties") if isinstance(about, dict) else None
     told = LabelProperties({}, {}, {})

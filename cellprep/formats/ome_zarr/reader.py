@@ -45,11 +45,11 @@ class OMEZarrLabels(ImageRecord):
         return [self.labels.sha256(), self._pixel_size(), *([sorted(types.items())] if types else [])]
 
     def known_types(self) -> frozenset[str] | None:
-        """Return that no label has a type, if its metadata tell none; else the labels show which of them are there."""
+        """Return that no label has a type; None if the metadata have types, as only some of these labels may exist."""
         return None if label_properties(self.labels.path).types else frozenset({""})
 
     def all_types(self) -> frozenset[str]:
-        """Return the types that its metadata tell."""
+        """Return the types in its metadata."""
         return frozenset(label_properties(self.labels.path).types.values())
 
     def read(self, shape: tuple[int, int] | None = None) -> Annotations:
@@ -72,7 +72,7 @@ class OMEZarrLabels(ImageRecord):
 
 
 def _of_rows(values: dict[int, float], rows: tuple[int, ...]) -> tuple[float, ...] | None:
-    """Return a value for each row; None if one has none."""
+    """Return the value of each row; None if one is missing."""
     return tuple(values[row] for row in rows) if rows and values.keys() >= set(rows) else None
 
 

@@ -1,9 +1,9 @@
 "use strict";
-// page.js, pictures.js and review.js are one script in the page: what one declares, the others can use.
+// page.js, pictures.js and review.js are one script in the page, and share their declarations.
 
 const root = document.documentElement;
 
-// The theme: what the system wants, until somebody chooses.
+// The theme: that of the system, until the user chooses one.
 document.getElementById("theme").addEventListener("click", () => {
   const dark = root.dataset.theme
     ? root.dataset.theme === "dark"
@@ -11,7 +11,7 @@ document.getElementById("theme").addEventListener("click", () => {
   root.dataset.theme = dark ? "light" : "dark";
 });
 
-// The header stays on top, so what a link or a key leads to has to stop below it.
+// The header stays on top, so the targets of links and keys must stop below it.
 const header = document.querySelector("header");
 new ResizeObserver(() => (root.style.scrollPaddingTop = `${header.offsetHeight + 8}px`)).observe(header);
 
@@ -28,13 +28,13 @@ const markSection = () => {
     if (link === current) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
-  strip.scrollLeft = current.offsetLeft - strip.offsetLeft - strip.offsetWidth / 3; // where the links do not all fit
+  strip.scrollLeft = current.offsetLeft - strip.offsetLeft - strip.offsetWidth / 3; // if not all links fit
 };
 document.addEventListener("scroll", markSection, { passive: true });
 markSection();
 
-// Filters: each form is about the entries of one section. A text field looks for its text anywhere; the values of a
-// select begin with "=", so that an empty value can be told from "all".
+// Filters: each form filters the entries of one section. A text field searches for its text anywhere. The values of a
+// select begin with "=", to distinguish an empty value from "all".
 for (const form of document.querySelectorAll("form.filters")) {
   const items = [...document.querySelectorAll(form.dataset.items)];
   const told = form.querySelector("output");

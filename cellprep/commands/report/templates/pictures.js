@@ -1,9 +1,9 @@
-// Pictures: enlarged in a dialog, where arrows lead to the others of the same section; outlines on and off.
+// Pictures: enlarged in a dialog, in which arrows lead to other pictures of the section; outlines can be hidden.
 
 const viewer = document.getElementById("viewer");
 const keysDialog = document.getElementById("keys");
 const outlineButtons = [document.getElementById("outlines"), viewer.querySelector("[data-do=outlines]")];
-let enlarged = null; // the element of the page, with data-picture, whose picture is shown
+let enlarged = null; // the element with data-picture whose picture is shown
 
 const hasOutlines = document.querySelector("svg.outlines") !== null;
 for (const button of outlineButtons) button.hidden = !hasOutlines;
@@ -13,7 +13,7 @@ function toggleOutlines() {
   for (const button of outlineButtons) button.setAttribute("aria-pressed", String(!hidden));
 }
 
-// Those of the same section that no filter hides.
+// The pictures of the same section that no filter hides.
 function picturesBeside(item) {
   const all = item.closest("section").querySelectorAll("[data-picture]");
   return [...all].filter((other) => !other.hidden && other.querySelector(".enlarge"));
@@ -24,7 +24,7 @@ function enlarge(item) {
   const drawing = item.querySelector(".drawing").cloneNode(true);
   const image = drawing.querySelector("img");
   image.loading = "eager";
-  // As large as the window allows, whatever the picture's shape.
+  // As large as the window allows, for any shape of the picture.
   const ratio = image.getAttribute("width") / image.getAttribute("height");
   drawing.style.width = `min(100%, calc((100dvh - 13rem) * ${ratio}))`;
   viewer.querySelector(".large").replaceChildren(drawing);
@@ -58,7 +58,7 @@ for (const button of document.querySelectorAll("main .enlarge")) {
 }
 const actions = { previous: () => step(-1), next: () => step(1), outlines: toggleOutlines, close: () => viewer.close() };
 viewer.addEventListener("click", (event) => {
-  if (event.target === viewer) viewer.close(); // beside the picture
+  if (event.target === viewer) viewer.close(); // outside the picture
   actions[event.target.dataset.do]?.();
 });
 viewer.addEventListener("close", () => {
@@ -69,7 +69,7 @@ viewer.addEventListener("close", () => {
 outlineButtons[0].addEventListener("click", toggleOutlines);
 document.getElementById("help").addEventListener("click", () => keysDialog.showModal());
 
-// Whether a key is somebody's typing, or the browser's own shortcut.
+// Whether a key belongs to text input or to a shortcut of the browser.
 function isTyping(event) {
   return event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=file]), select, textarea");
 }

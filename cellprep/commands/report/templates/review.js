@@ -1,11 +1,11 @@
-// Suspicious annotations: each is kept or excluded; what is excluded becomes flags.csv, which build-targets takes.
+// Suspicious annotations: each is kept or excluded; the excluded ones are saved as flags.csv for build-targets.
 
 const COLUMNS = ["image", "row", "cell_type", "rule", "value", "threshold", "note"];
 const findings = document.getElementById("findings");
-const entries = [...document.querySelectorAll(".entry")]; // the worst first, however they are ordered later
+const entries = [...document.querySelectorAll(".entry")]; // worst first, regardless of later sorting
 const chosen = document.getElementById("chosen");
-const storageKey = `cellprep:${findings?.dataset.key}`; // other findings have another key
-let latest = null; // the entry that had the focus last
+const storageKey = `cellprep:${findings?.dataset.key}`; // each list of findings has its own key
+let latest = null; // the entry that last had the focus
 
 function tellChosen(first = "") {
   const number = (choice) => entries.filter((entry) => entry.dataset.choice === choice).length;
@@ -19,14 +19,14 @@ function mark(entry, choice) {
   if (entry === enlarged) showChoice(viewer, choice);
 }
 
-// Some browsers keep nothing for a page that is a file, or run out of room: then choices last as long as the page.
+// Some browsers store nothing for local files, or run out of space: then choices last as long as the page is open.
 function save(message) {
   const choices = entries.filter((entry) => entry.dataset.choice).map((entry) => [entry.dataset.key, entry.dataset.choice]);
   try {
     localStorage.setItem(storageKey, JSON.stringify(choices));
     tellChosen(message);
   } catch {
-    tellChosen(message || "This browser keeps no choices: download flags.csv before you leave");
+    tellChosen(message || "This browser does not remember choices: download flags.csv before you leave");
   }
 }
 
@@ -35,7 +35,7 @@ function recall() {
     const choices = new Map(JSON.parse(localStorage.getItem(storageKey) ?? "[]"));
     for (const entry of entries) mark(entry, choices.get(entry.dataset.key) ?? "");
   } catch {
-    // Nothing can be read: nothing has been chosen.
+    // Unreadable choices are ignored.
   }
   tellChosen();
 }
@@ -45,7 +45,7 @@ function choose(entry, choice) {
   save();
 }
 
-// The entries that no filter hides, in the order in which they stand.
+// The entries that no filter hides, in the order shown.
 const shownEntries = () => [...document.querySelectorAll(".entry")].filter((entry) => !entry.hidden);
 
 function moveTo(entry) {
@@ -59,7 +59,7 @@ function move(by) {
   moveTo(shown[latest && !latest.hidden ? shown.indexOf(latest) + by : 0]);
 }
 
-// By key: choose, and go on to the next, in the page or in the dialog.
+// With a key: choose and go to the next, in the page or in the dialog.
 function chooseByKey(choice) {
   const entry = viewer.open ? enlarged : document.activeElement.closest(".entry");
   if (!entry?.classList.contains("entry")) return;
@@ -92,7 +92,7 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-// Lines of a CSV; a value in quotes may hold commas, line ends and doubled quotes.
+// Lines of a CSV; a quoted value may contain commas, line breaks and doubled quotes.
 function readCsv(text) {
   const lines = [[""]];
   let inQuotes = false;
@@ -107,7 +107,7 @@ function readCsv(text) {
   return lines.filter((line) => line.length > 1 || line[0] !== "");
 }
 
-// What the file names is excluded; what it does not name is no longer excluded; what is kept stays kept.
+// Entries in the file become excluded, other excluded entries become undecided, and kept entries stay kept.
 function load(text) {
   const [head = [], ...lines] = readCsv(text);
   const [image, row] = ["image", "row"].map((name) => head.indexOf(name));
@@ -133,7 +133,7 @@ if (entries.length) {
     place.addEventListener("click", ({ target }) => {
       const choice = target.dataset.choose;
       const entry = place === viewer ? enlarged : target.closest(".entry");
-      if (choice) choose(entry, entry.dataset.choice === choice ? "" : choice); // a second click takes it back
+      if (choice) choose(entry, entry.dataset.choice === choice ? "" : choice); // a second click undoes it
     });
   }
   for (const button of document.querySelectorAll("[data-all]")) {
@@ -146,12 +146,12 @@ if (entries.length) {
   document.getElementById("download").addEventListener("click", download);
   document.getElementById("load").addEventListener("change", async ({ target }) => {
     load(await target.files[0].text());
-    target.value = ""; // so that the same file can be loaded again
+    target.value = ""; // allows loading the same file again
   });
   const order = document.getElementById("order");
   const reorder = () => {
     const compare = (a, b) => (order.value ? a.dataset[order.value].localeCompare(b.dataset[order.value]) : 0);
-    findings.querySelector(".entries").append(...[...entries].sort(compare)); // equal ones stay the worst first
+    findings.querySelector(".entries").append(...[...entries].sort(compare)); // equal entries stay worst first
   };
   order.addEventListener("change", reorder);
   order.form.addEventListener("reset", () => setTimeout(reorder));

@@ -1,0 +1,29 @@
+"""Runs the notebooks of examples/ again, and writes their outputs: ``python docs/notebooks.py``."""
+
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+
+
+def run(path: Path) -> nbformat.NotebookNode:
+    """Return a notebook with the outputs of running it: nothing in it tells when or where that was."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    client = NotebookClient(notebook, timeout=600, record_timing=False, resources={"metadata": {"path": EXAMPLES}})
+    client.execute()
+    notebook.metadata.pop("language_info")
+    return notebook
+
+
+def main() -> None:
+    """Write them all."""
+    for path in NOTEBOOKS:
+        nbformat.write(run(path), path)
+
+
+if __name__ == "__main__":
+    main()
