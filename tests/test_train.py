@@ -224,7 +224,7 @@ def test_a_network_for_each_fold_and_all_of_them_predict(discs, cli, tmp_path):
         assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
     result = cli("train", "all", *how[2:4], "--fold", "all", "--folds", tmp_path / "folds.csv")
     assert (result.exit_code, "--fold all trains only one kind of network: name it" in result.stderr) == (2, True)
-    with pytest.raises(UsageError, match="train_folds trains a network for each"):
+    with pytest.raises(UsageError, match="or use train_folds for all folds"):
         train(discs, "semseg", folds=tmp_path / "folds.csv", fold="all")
 
 
@@ -425,9 +425,9 @@ def test_a_long_training_says_so_before_it_starts():
         ("dn", {"mask": "walls"}, "mask 'walls' is unknown: use one of cells-and-walls, cells, none"),
         ("dn", {"mask": "none"}, "without a mask, dn and wn need the background as a cell: give --background-cell"),
         ("semseg", {"arch": "published"}, "arch 'published' is unknown: use one of unet"),
-        ("semseg", {"background_cell": True}, "belong to dn and wn only"),
+        ("semseg", {"background_cell": True}, "only dn and wn take a mask"),
         ("dn", {"background_cell": True}, "the background is not a cell in .*: build a store with"),
-        ("dn", {"init": ("a",), "encoder": "b"}, "give one of them"),
+        ("dn", {"init": ("a",), "encoder": "b"}, "give only one of them"),
         ("dn", {"augment": ("mirrors",)}, "mirrors"),
         ("dn", {"normalisation": "none"}, "normalisation 'none' is unknown"),
         ("dn", {"device": "cuda"}, "device 'cuda' is not available: use"),
