@@ -502,7 +502,7 @@ def test_nothing_is_written_if_all_fail_or_something_is_there(folder, oracles, a
     before = tree(folder)
     with pytest.raises(OutputError, match="already exists and is not overwritten"):
         run(folder, all_knowing, out="images")
-    with pytest.raises(UsageError, match="lie in one another"):
+    with pytest.raises(UsageError, match="is inside the other"):
         run(folder, all_knowing, maps=folder / "out" / "maps.zarr")
     assert tree(folder) == before
 
@@ -725,7 +725,7 @@ def test_the_commands_bundle_and_predict(files, cli):
     ("more", "problem"),
     [
         ([], "give --semseg-weights, --masks or --data, or a bundle with a semseg network"),
-        (["--masks", "masks", "--data", "data.zarr"], "give one of them"),
+        (["--masks", "masks", "--data", "data.zarr"], "give only one of them"),
         (["--masks", "masks", "--decoder-option", "level=2"], "decoder walls has no option 'level': its options are"),
         (["--masks", "masks", "--to", "png"], "output format 'png' is unknown"),
         (["--masks", "masks", "--tile-size", "100"], "tile size 100 is too small"),
