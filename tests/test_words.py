@@ -19,12 +19,16 @@ ROOMS = [
     "cellprep/__init__.py",
     "cellprep/__main__.py",
     "cellprep/_version.py",
+    "cellprep/cli",
+    "cellprep/commands",
     "cellprep/core",
     "cellprep/errors.py",
     "cellprep/formats",
+    "cellprep/learn",
     "cellprep/store",
     "cellprep/system",
     "cellprep/text",
+    "cellprep/workflows",
     "docs",
 ]
 
