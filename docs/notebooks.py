@@ -10,7 +10,7 @@ NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 
 
 def run(path: Path) -> nbformat.NotebookNode:
-    """Return a notebook with the outputs of running it: nothing in it tells when or where that was."""
+    """Execute a notebook, and return it with its outputs but without times and paths."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     client = NotebookClient(notebook, timeout=600, record_timing=False, resources={"metadata": {"path": EXAMPLES}})

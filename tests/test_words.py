@@ -83,7 +83,7 @@ SPELLINGS = {
     r"\b[Cc]olor": "colour",
     r"\b[Nn]eighbor": "neighbour",
     r"\b[Gg]ray": "grey",
-    r"\b[Cc]enter": "centre",
+    r"\b[Cc]enter(?!['\"]?\Z)": "centre",  # at the end of a text, it places a legend of Matplotlib
     r"\b[Bb]ehavior": "behaviour",
     r"\b[A-Za-z]+(mal|gan|tim|tial|cogn|nim|xim|mar|ter|ser|fer)iz(e|ed|es|ing|ation)\b": "-ise, -isation",
     r"\b[Aa]nalyz": "analyse",

@@ -72,7 +72,7 @@ def napari_layers(image: StoredImage | Store, every: int = 4) -> list[LayerData]
     if not isinstance(image, StoredImage | Store):
         raise UsageError(f"image is {described(image)}: give a store, or one of its images: open_store(...)[image_id]")
     if every < 1:
-        raise UsageError(f"every {every} is no step: give 1 or more")
+        raise UsageError(f"every is {every}: give 1 or more")
     if isinstance(image, StoredImage):
         return _of_image(image, every)
     images = [*image.values()]
@@ -82,7 +82,7 @@ def napari_layers(image: StoredImage | Store, every: int = 4) -> list[LayerData]
 
 
 class _Look(NamedTuple):
-    """How a kind of target is shown: what is drawn of an array, the settings, and the kind of layer."""
+    """Display of a kind of target: the drawing of an array, the settings, and the kind of layer."""
 
     draw: Callable[[NDArray[Any]], NDArray[Any]]
     settings: dict[str, Any]
