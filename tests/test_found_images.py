@@ -65,7 +65,7 @@ def test_images_are_found_where_data_sets_keep_them(place, tmp_path, monkeypatch
     result = cli("build-targets", source, "--out", "found.zarr", "--jobs", 1)
     assert result.exit_code == 0, result.stderr
     total = len(open_source(source).image_ids)
-    assert result.stderr.splitlines()[-2] == f"images: {folder}, 1 of {total} found"
+    assert result.stderr.splitlines()[-3] == f"images: {folder}, 1 of {total} found"
     assert stored_pixels("found.zarr") == {"a": 7}
     named = cli("build-targets", source, "--out", "named.zarr", "--images", folder, "--image", "a", "--jobs", 1)
     assert named.exit_code == 0, named.stderr
