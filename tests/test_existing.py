@@ -55,7 +55,7 @@ def test_files_and_folders_are_replaced_whole_or_stay(cli, write_csv, tmp_path):
     assert cli(*line[:1], tmp_path / "nowhere", *line[2:], "--overwrite").exit_code == 1
     assert (out / "old").exists()  # it came back
     assert cli(*line, "--overwrite").output == ""
-    assert sorted(path.name for path in out.iterdir()) == ["a.tif"]
+    assert sorted(path.name for path in out.iterdir()) == ["a.tif", "a_classes.csv"]
     folds.write_text("old")
     write_csv("a,1 3 7 3,6,5,x", "b,1 3 7 3,6,5,x")
     assert cli("split", csv, "--folds", 2, "--out", folds, "--jobs", 1, "--overwrite").exit_code == 0

@@ -149,7 +149,8 @@ class TrainOptions:
         bool,
         Option(
             "Use the types of the cells as classes: semseg predicts the class of each cell; dn and wn take a mask of "
-            "each class."
+            "each class.",
+            group="Network",
         ),
     ] = False
     augment: Annotated[
