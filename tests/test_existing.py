@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from command_lines import COMMANDS
 
+from cellprep.cli.existing import replaced
+from cellprep.errors import UsageError
+
 ROOT = Path(__file__).parent.parent
 WRITES = [(name, option) for name, command in COMMANDS.items() for option in command.callback.writes]
 CONTINUED = ("build-targets", "demo", "tune")
@@ -51,9 +54,9 @@ def test_files_and_folders_are_replaced_whole_or_stay(cli, write_csv, tmp_path):
     csv, out, folds = write_csv("a,1 3 7 3,6,5,x"), tmp_path / "labels", tmp_path / "folds.csv"
     line = ("convert", csv, "--to", "label-tiff", "--out", out, "--jobs", 1, "--quiet")
     assert cli(*line).exit_code == 0
-    (out / "old").touch()
+    (out / "old.tif").touch()
     assert cli(*line[:1], tmp_path / "nowhere", *line[2:], "--overwrite").exit_code == 1
-    assert (out / "old").exists()  # it came back
+    assert (out / "old.tif").exists()  # it came back
     assert cli(*line, "--overwrite").output == ""
     assert sorted(path.name for path in out.iterdir()) == ["a.tif", "a_classes.csv"]
     folds.write_text("old")
@@ -86,3 +89,31 @@ def test_what_may_be_the_users_is_never_replaced(cli, write_csv, tmp_path, monke
     result = cli("train", "dn", "--data", "s.zarr", "--out", own, "--overwrite")
     assert (result.exit_code, "own has no run.json, so that it may contain other files" in result.stderr) == (2, True)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_folders_with_other_files_images_or_stores_are_not_replaced(cli, write_csv, tmp_path):
+    csv, out = write_csv("a,1 3 7 3,6,5,x"), tmp_path / "out"
+    line = ("convert", csv, "--to", "label-tiff", "--out", out, "--jobs", 1, "--quiet", "--overwrite")
+    (out / "deep").mkdir(parents=True)
+    for name, why in {
+        "deep/notes.docx": "notes.docx is not output of this command",
+        "deep/a.png": "has images but no cells",
+        "deep/s.zarr": "s.zarr is a store",
+    }.items():
+        own = out / name
+        if own.suffix == ".zarr":
+            assert cli("build-targets", csv, "--jobs", 1, "--quiet", "--out", own).exit_code == 0
+        else:
+            own.touch()
+        result = cli(*line)
+        assert (result.exit_code, why in result.stderr, own.exists()) == (2, True, True), result.stderr
+        if own.is_file():
+            own.unlink()
+
+
+def test_images_that_a_glob_finds_are_not_replaced(tmp_path):
+    image = tmp_path / "out" / "a.tif"
+    image.parent.mkdir()
+    image.touch()
+    with pytest.raises(UsageError, match="the input"), replaced([image.parent], [f"{tmp_path}/*/*.tif"]):
+        pass

@@ -1,5 +1,6 @@
 """Existing output of commands: refused by default, or replaced on request."""
 
+import glob
 import os
 import secrets
 import shutil
@@ -13,6 +14,10 @@ from cellprep.system.places import is_place, is_remote
 
 RUN = "run.json"  # in the folder of every training
 MAPS_KEY = "cellprep-maps"  # in the attributes of predicted maps
+PICTURES = frozenset({".png"})  # the files in a folder of pictures of the worst images
+
+_CELLS = frozenset({".tif", ".json", ".csv", ".geojson", ".zip", ".npy", ".txt", ".yaml", ".zarr"})  # of formats
+_IMAGES = frozenset({".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".bmp", ".webp"})  # next to them, never alone
 
 
 def refuse_read(places: Iterable[Path], read: Iterable[Any]) -> None:
@@ -42,7 +47,9 @@ def refuse_existing(places: Iterable[Path]) -> None:
 
 
 @contextmanager
-def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = "") -> Iterator[None]:
+def replaced(
+    places: Iterable[Path], read: Iterable[Any], mark: str = "", only: frozenset[str] = frozenset()
+) -> Iterator[None]:
     """Replace existing output: move a folder aside, and restore it unless a new one takes its place.
 
     A file stays, as commands replace it when the new one is complete.
@@ -52,9 +59,11 @@ def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = "") -> Ite
     places
         The output paths.
     read
-        The inputs, which must not be in these folders; values other than paths are skipped.
+        The inputs, which must not be in these folders; values other than paths and globs are skipped.
     mark
-        The file that marks a folder as written by the command.
+        The file that marks a folder as written by the command; without one, the kinds of its files decide.
+    only
+        The only suffixes of the files that the command writes; by default those of all formats.
 
     Raises
     ------
@@ -62,9 +71,12 @@ def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = "") -> Ite
         If a folder contains an input, or was not written by a command.
     """
     folders = [path for path in places if _is_taken(path) and path.is_dir()]
-    inputs = [Path(place).resolve() for place in read if is_place(place) and not is_remote(place)]
+    local = [str(place) for place in read if is_place(place) and not is_remote(place)]
+    matched = [one for place in local if glob.has_magic(place) for one in glob.glob(place, recursive=True)]  # noqa: PTH207
+    inputs = [Path(place).resolve() for place in (*local, *matched)]
     for folder in folders:
         _refuse_foreign(folder, inputs, mark)
+        _refuse_content(folder, mark, only)
     moved: dict[Path, Path] = {}
     try:
         for folder in folders:
@@ -112,6 +124,28 @@ def _refuse_foreign(folder: Path, inputs: Iterable[Path], mark: str) -> None:
         raise UsageError(f"{folder} is a store or other Zarr data: remove it yourself, or choose another --out")
     if mark and not (folder / mark).exists():
         raise UsageError(f"{folder} has no {mark}, so that it may contain other files: choose another --out")
+
+
+def _refuse_content(folder: Path, mark: str, only: frozenset[str]) -> None:
+    """Refuse to replace a folder with a store, or with files that the command does not write."""
+    from cellprep.store.metadata import attributes_in
+
+    found = set()
+    for top, folders, files in os.walk(folder):
+        place = Path(top)
+        if "zarr.json" in files:
+            if attributes_in((place / "zarr.json").read_bytes()):
+                raise UsageError(f"{place} is a store: remove it yourself, or choose another --out")
+            found.add(".zarr")
+            folders.clear()
+            continue
+        for name in files if not mark else ():
+            suffix = Path(name).suffix.lower()
+            if suffix not in (only or _CELLS | _IMAGES):
+                raise UsageError(f"{place / name} is not output of this command: move it, or choose another path")
+            found.add(suffix)
+    if not mark and not only and found and not found & _CELLS:
+        raise UsageError(f"{folder} has images but no cells, so that it is not output: choose another --out")
 
 
 def is_first_process() -> bool:

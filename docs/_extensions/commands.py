@@ -50,7 +50,7 @@ EXISTING = """
 
 No command changes existing files or folders unless you ask for it.
 A folder that `--overwrite` replaces is moved aside first and comes back if the command fails.
-Folders that contain the input, the working directory or a store are never replaced.
+Folders that contain the input, the working directory, a store, or files that are not output are never replaced.
 
 | command | option | if something exists there |
 |---|---|---|
