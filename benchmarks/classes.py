@@ -24,8 +24,8 @@ from cellprep.learn.prediction.predictor import Predictor
 
 IMAGES = 30  # generated
 HOW = ["--classes", "--workers", 0, "--in-memory"]
-MIXED = ["--crop", 160, "--epochs", 16, "--val-fraction", 0.2]
-SARTORIUS = ["--init", "nuclei", "--max-lr", 3e-3, "--crop", 192, "--batch-size", 3, "--samples-per-epoch", 66]
+MIXED = ["--crop", 160, "--epochs", 40, "--val-fraction", 0.2]
+SARTORIUS = ["--init", "nuclei", "--max-lr", 3e-3, "--samples-per-epoch", 160]
 
 
 def train(store: Path, run: Path, *options: object) -> None:
@@ -47,7 +47,7 @@ def sartorius(out: Path) -> Path:
     if not (out / "folds.csv").exists():
         prepare(out)
     for fold in range(FOLDS):
-        options = [*SARTORIUS, "--epochs", 2, "--folds", out / "folds.csv", "--fold", fold]
+        options = [*SARTORIUS, "--epochs", 8, "--folds", out / "folds.csv", "--fold", fold]
         train(out / "data.zarr", out / f"sartorius-semseg-{fold}", *options)
     return out / "data.zarr"
 

@@ -297,8 +297,8 @@ def test_every_command_that_reads_images_turns_them_alike(tmp_path, cli, monkeyp
     commands = [
         ("build-targets", ".", "--out", "s.zarr"),
         ("check", ".", "--strict", "--rule", "image-fault"),
-        ("report", "."),
-        ("split", ".", "--folds", "2"),
+        ("report", ".", "--overwrite"),
+        ("split", ".", "--folds", "2", "--overwrite"),
         ("evaluate", "masks", "masks"),
     ]
     for command in commands:

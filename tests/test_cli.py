@@ -36,7 +36,8 @@ def test_every_option_has_a_help_text(name):
     assert all(parameter.help for parameter in command_lines.COMMANDS[name].params)
 
 
-def test_help_names_what_the_registries_hold(cli):
+def test_help_names_what_the_registries_hold(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # on 80, the names of the distances are broken
     text = words(cli("build-targets", "--help"))
     for registry in (READERS, OVERLAP_RULES):
         assert ", ".join(registry) + "." in text

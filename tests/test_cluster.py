@@ -181,5 +181,5 @@ def test_without_dask(csv, tmp_path, monkeypatch):
 
 def test_another_version_on_a_worker(cluster, monkeypatch):
     monkeypatch.setattr("cellprep.system.cluster.__version__", "9.9")
-    with pytest.raises(ClusterError, match=r"a worker has cellprep .*, not 9\.9: install the same"):
+    with pytest.raises(ClusterError, match=r"a worker has cellprep .*, not 9\.9: install one version everywhere"):
         list(run_on_cluster(slow_square, range(3), cluster))

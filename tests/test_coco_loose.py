@@ -335,7 +335,7 @@ def test_only_coco_has_crowds(write_csv, opened, tmp_path):
     with pytest.raises(UsageError, match="crowds='both' is unknown: use one of ignore, cells"):
         opened(PLAIN, crowds="both")
     (tmp_path / "r.json").write_text("[]")
-    with pytest.raises(UsageError, match="has COCO results, to which --crowds"):
+    with pytest.raises(UsageError, match="contains COCO results, to which --crowds"):
         open_prediction(tmp_path / "r.json", opened(PLAIN), crowds="cells")
 
 

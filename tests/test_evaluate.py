@@ -156,7 +156,7 @@ def test_scores_follow_the_cells_that_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[{]", "is no file of COCO results"),
+        ("[{]", "is not a file of COCO results: its JSON is broken"),
         (
             '[{"image_id": 97}]',
             "is not a file of COCO results: entry 1 needs image_id, category_id, segmentation and a number as score",

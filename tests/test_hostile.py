@@ -48,7 +48,7 @@ def test_a_tiff_that_claims_a_terabyte(tmp_path):
     with tifffile.TiffFile(path, mode="r+b") as tiff:
         for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
             tiff.pages.first.tags[name].overwrite(HUGE, dtype="I")
-    with pytest.raises(ImageFileError, match=f"a.tif.*1000000 x 1000000 values takes 1,000.0 {SIZE}"):
+    with pytest.raises(ImageFileError, match=f"a.tif.*1000000 x 1000000 values needs 1,000.0 {SIZE}"):
         ImageFile(path).decode()
 
 
@@ -145,7 +145,8 @@ def test_a_link_in_the_place_of_an_image_is_left_alone(store, tmp_path):
     (out / "a").symlink_to(elsewhere)
     (out / "b").symlink_to(tmp_path / "b")
     report = build(tmp_path / "a.csv", out, rebuild=True)
-    assert {name: "move it away" in problem for name, problem in report.failures.items()} == {"a": True, "b": True}
+    moved = {name: problem.endswith("is in the way: move it") for name, problem in report.failures.items()}
+    assert moved == {"a": True, "b": True}
     assert tree(elsewhere) == before
     assert (out / "a").is_symlink()
 
@@ -173,7 +174,7 @@ def test_names_that_are_no_names(tmp_path, monkeypatch, cli, name):
 def test_label_images_of_an_ome_zarr_lie_within_it(tmp_path):
     image = tmp_path / "a.ome.zarr"
     zarr.open_group(image / "labels", mode="w").attrs["ome"] = {"version": "0.5", "labels": ["../../secret"]}
-    with pytest.raises(CellprepError, match="holds none"):
+    with pytest.raises(CellprepError, match="contains none"):
         open_source(image, "ome-zarr")
 
 

@@ -210,8 +210,9 @@ def test_without_two_types_there_is_nothing_to_learn(tmp_path, options, types, n
     [
         ("wtn", {"classes": True}, "only semseg and dn and wn take --classes"),
         ("dn", {"classes": True, "background_cell": True, "mask": "none"}, "without a mask, dn and wn take no classes"),
+        ("semseg", {"encoder": "vgg16.pth"}, "only dn and wn take a mask, .* and weights of an encoder"),
     ],
-    ids=["wtn", "no mask"],
+    ids=["wtn", "no mask", "encoder"],
 )
 def test_options_that_need_what_a_network_lacks(network, settings, problem):
     assert having("classes") == "semseg and dn and wn"

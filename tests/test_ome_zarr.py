@@ -295,7 +295,7 @@ SPOILT = {
     ),
     "axes that are too many": (
         spoil_metadata(lambda m: m["axes"].append({"name": "z"})),
-        "is damaged: it names 3 axes, and has 2",
+        "is damaged: it names 3 axes, but has 2",
     ),
     "axes turned": (
         spoil_metadata(lambda m: m["axes"].reverse()),

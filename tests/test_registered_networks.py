@@ -115,7 +115,7 @@ def test_a_registered_network_is_trained_drawn_and_resumed(discs, tmp_path, monk
     train(discs, TrainOptions("edges", out=tmp_path / "fine", init=(report.out,), **OPTIONS | {"quiet": True}))
     monkeypatch.setitem(NETWORKS, "blind", replace(EDGES, name="blind", inputs=("area",)))
     assert train(discs, TrainOptions("blind", out=tmp_path / "blind", **OPTIONS | {"quiet": True})).rows
-    with pytest.raises(UsageError, match="belong to dn and wn only"):
+    with pytest.raises(UsageError, match="only dn and wn take a mask"):
         TrainOptions("edges", background_cell=True)
 
 

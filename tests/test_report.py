@@ -151,7 +151,7 @@ def test_what_does_not_fit_is_counted(annotations, tmp_path, monkeypatch):
     report = report_dataset(open_source(annotations), tmp_path / "r.html", ReportOptions(jobs=1, quiet=True))
     text = (tmp_path / "r.html").read_text()
     assert f"{report.findings} findings in 3 annotations and images" in text
-    assert "1 of 3 images, their cells outlined" in text
+    assert "1 of 3 images, with outlines of their cells" in text
     assert sum(", row " in a["alt"] for a in Page(tmp_path / "r.html").of("img")) == 1
 
 

@@ -96,8 +96,8 @@ def test_command_draws_the_worst(cli, built, tmp_path):
     worst = result.stdout.splitlines()[-1].split()[0]
     assert [path.name for path in out.iterdir()] == [f"01-{worst}.png"]
     result = cli(*args)
-    assert result.exit_code == 2
-    assert "is not empty: choose a new one (--pictures)" in result.stderr
+    assert result.exit_code == 1
+    assert f"{out} already exists: replace it with --overwrite, or choose another path" in result.stderr
 
 
 def test_pictures_are_drawn_of_what_is_scored(built):

@@ -212,7 +212,8 @@ def test_something_unexpected_costs_one_image(write_csv, monkeypatch):
 
 def test_too_few_images_because_others_are_left_out(write_csv):
     failing = write_csv("a,1 2,5,4,round", "b,20 2,5,4,round")
-    with pytest.raises(SourceError, match=r"2 folds need 2 groups .* 1 are left \(1 failed, the first 'b': train.csv"):
+    message = r"2 folds need 2 groups .* 1 are left \(1 failed, the first one 'b': train.csv"
+    with pytest.raises(SourceError, match=message):
         split(failing, folds=2)
     twice = write_csv("a,1 2,5,4,round,P1,A", *TWICE, header=PLATES)
     with pytest.raises(UsageError, match=r"1 are left \(1 annotated twice\)"):

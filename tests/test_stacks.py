@@ -134,7 +134,7 @@ def test_an_option_says_what_pages_are(tmp_path):
     for options, expected in [({"z": "max"}, pages.max(axis=0)), ({"channel": (2, 0)}, pages[[2, 0]])]:
         found = ImageFile(file.path, planes=StackOptions(**options)).decode()
         np.testing.assert_array_equal(found, expected)
-    with pytest.raises(ImageFileError, match="images must have y, x, and at most one axis of channels"):
+    with pytest.raises(ImageFileError, match="images have y, x, and at most one axis of channels"):
         file.decode_labels()  # of which nothing can be chosen
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import MISSING, is_dataclass
@@ -213,7 +212,7 @@ def _declared(parameter: inspect.Parameter) -> tuple[list[Declared], Callable[[d
 def _parameters(its: Declared) -> Iterator[inspect.Parameter]:
     """Yield Typer's parameters for an option, an argument if it is required, and for the flag to unset it."""
     option = its.option
-    words = re.sub(r": [^:]+\.$", ".", option.text) if its.short_choices else option.text
+    words = f"{option.help}." if its.short_choices and option.help[-1] != "." else option.text
     words += _also(option.aliases)
     about: dict[str, Any] = {"help": words, "metavar": its.short_choices or option.metavar}
     about["rich_help_panel"] = option.group or None

@@ -78,8 +78,9 @@ ComponentsAre = Annotated[
 ClassFolders = Annotated[
     bool,
     Option(
-        "Treat the folders of label images, masks/<class>/<id>.*, as classes: an image has the cells of all files with "
-        "its name."
+        "Treat the folders of label images, `masks/<class>/<id>.*`, as classes: an image has the cells of all files "
+        "with its name.",
+        group="Annotations",
     ),
 ]
 

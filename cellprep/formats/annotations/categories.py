@@ -150,5 +150,6 @@ CategoriesAre = Annotated[
         "empty one drops their annotations. Other categories are kept.",
         metavar="FILE",
         parse=read_category_map,
+        group="Annotations",
     ),
 ]

@@ -149,7 +149,8 @@ class TrainOptions:
         bool,
         Option(
             "Use the types of the cells as classes: semseg predicts the class of each cell; dn and wn take a mask of "
-            "each class."
+            "each class.",
+            group="Network",
         ),
     ] = False
     augment: Annotated[
@@ -289,7 +290,7 @@ class TrainOptions:
     def _fill_in(self) -> None:
         """Set the missing values; for a network with initial weights, these determine its settings."""
         known = self.kind.architectures
-        arch = self.arch or ("published" if self.encoder else self.kind.trained_with)
+        arch = self.arch or ("published" if self.encoder and "encoder" in self.kind.options else self.kind.trained_with)
         rate = END_TO_END_RATE if self.kind.parts else FINE_TUNING_RATE
         defaults: dict[str, Any] = {
             "epochs": FINE_TUNING_EPOCHS if self.init else _EPOCHS,
