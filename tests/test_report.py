@@ -302,3 +302,15 @@ def test_shapes_are_those_that_measure_gives(write_csv):
     expected = measure(source, properties=["eccentricity", "solidity"], jobs=1, quiet=True)
     assert facts.eccentricities == tuple(expected["eccentricity"])
     assert facts.solidities == tuple(expected["solidity"]) == (1.0, 5 / 6)
+
+
+def test_a_folder_of_trainings_has_no_report_of_its_own(cli, tmp_path):
+    run = tmp_path / "all"
+    (run / "wn").mkdir(parents=True)
+    (run / "wn" / "metrics.csv").touch()
+    (run / "run.json").write_text('{"options": {"network": "all"}, "train_images": [], "validation_images": []}')
+    result = cli("report", run, "--out", tmp_path / "r.html")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"error: {run} has several trainings: give the folder of one, such as {run / 'wn'}\n",
+    )

@@ -129,3 +129,10 @@ def test_config_init_begins_a_file(cli, tmp_path, monkeypatch):
     assert "did you mean train?" in cli("config", "init", "trian", "--out", "x.toml").stderr
     assert "config.toml already exists: replace it with --overwrite" in cli("config", "init").stderr
     assert cli("config", "init", "--overwrite").exit_code == 0
+
+
+def test_a_zero_of_a_training_is_repeated(cli, tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text('{"options": {"network": "dn", "weight_decay": 0.0, "resume": false}, "store": "s.zarr"}')
+    result = cli("run", path, "--dry-run")
+    assert result.stdout == "cellprep train dn --data=s.zarr --weight-decay=0.0\n"

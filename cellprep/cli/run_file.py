@@ -206,7 +206,8 @@ def _of_run(document: Any, path: Path) -> _Table:
         network = given.pop("network")
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UsageError(f"{path} is not the {SETTINGS} of a training: it has no options with a network") from None
-    options = {name: value for name, value in given.items() if value not in (None, "", False, [])}
+    # 0 may differ from the default, such as that of the weight decay, although it equals False.
+    options = {name: value for name, value in given.items() if value not in (None, "", []) and value is not False}
     options |= {"augment": ["none"]} if given.get("augment") == [] else {}
     options |= {"data": store} if store else {}
     if network == FINE_TUNING:

@@ -77,6 +77,8 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
     ------
     CellprepError
         If the training has not finished an epoch yet, or its files are damaged.
+    UsageError
+        If the folder has no training, or several.
     OutputError
         If the report cannot be written.
     """
@@ -86,6 +88,9 @@ def report_training(run: Path | str, out: Path | str) -> TrainingReport:
         raise UsageError(f"{run} is not the folder of a training: it has no run.json")
     try:
         settings = msgspec.json.decode(read_file(run / "run.json"), type=_Settings)
+        folders = sorted(path.parent for path in run.glob("*/metrics.csv"))
+        if folders and not (run / "metrics.csv").exists():
+            raise UsageError(f"{run} has several trainings: give the folder of one, such as {folders[-1]}")
         rows = read_rows(run / "metrics.csv")
     except FileNotFoundError:
         raise CellprepError(f"{run} has not finished an epoch yet: wait for the first one") from None
