@@ -44,7 +44,7 @@ class StoreDataset(Dataset[Sample]):
     - ``area``, (h, w) float32, in pixels;
     - ``classes``, (h, w) int64, if asked for: the place of the cell's type among `classes`, -1 where there is none;
     - ``counts``, (h, w) bool: False for pixels to exclude from the loss, because they are padding, are in a region
-    to ignore, or have a target that needs a whole cell that extends more than 256 pixels beyond the crop;
+      to ignore, or have a target that needs a whole cell that extends more than 256 pixels beyond the crop;
     - ``position``, (2,) int64: row and column of the image where the sample starts, before it is rotated or zoomed;
     - ``id``, a str: the image.
 
