@@ -466,3 +466,5 @@ def test_finds_files_by_id(tmp_path):
         folder.find("f")
     with pytest.raises(ImageFileError, match="cannot read the image folder"):
         ImageFolder(tmp_path / "nowhere")
+    with pytest.raises(ImageFileError, match=r"a\.png is a file: give the folder that contains the images"):
+        ImageFolder(tmp_path / "a.png")

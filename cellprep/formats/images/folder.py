@@ -58,6 +58,8 @@ class ImageFolder:
         self._foreign: dict[str, Path] = {}
         try:
             self._entries = entries_in(path)
+        except NotADirectoryError as error:
+            raise ImageFileError(f"{path} is a file: give the folder that contains the images") from error
         except OSError as error:
             raise ImageFileError(f"cannot read the image folder {path}: {error.strerror}") from error
         if is_remote(path) and not self._entries:
