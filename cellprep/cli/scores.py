@@ -19,6 +19,7 @@ from cellprep.commands.evaluate import (
     refuse_pictures,
 )
 from cellprep.formats.annotations.categories import CategoriesAre
+from cellprep.formats.annotations.source import Source
 from cellprep.formats.readers import READERS, ComponentsAre, CrowdsAre, RLEOrder, SourceOptions, open_prediction
 from cellprep.system.options import Option
 from cellprep.system.output import check_place
@@ -31,6 +32,29 @@ class TruthOptions(SourceOptions):
     """Options for reading the true cells."""
 
     format: Annotated[str, Option("Format of TRUTH", ("auto", *READERS), group="Annotations")] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedOptions:
+    """Options for reading the predicted cells."""
+
+    predicted_format: Annotated[str, Option("Format of PREDICTED", ("auto", *READERS), group="Predictions")] = "auto"
+    predicted_rle_order: RLEOrder = None
+    predicted_crowds: CrowdsAre = None
+    predicted_components: ComponentsAre = None
+    predicted_category_map: CategoriesAre = None
+
+    def open(self, predicted: Path, truth: Source) -> Source:
+        """Open the predicted cells; for COCO results, `truth` lists their images."""
+        return open_prediction(
+            predicted,
+            truth,
+            self.predicted_format,
+            self.predicted_rle_order,
+            self.predicted_crowds,
+            self.predicted_components,
+            category_map=self.predicted_category_map,
+        )
 
 
 @command("evaluate", writes=("out", "confusion", "pictures"), folders=("pictures",))
@@ -51,11 +75,7 @@ def evaluate_command(
     ],
     *,
     reading: TruthOptions,
-    predicted_format: Annotated[str, Option("Format of PREDICTED", ("auto", *READERS), group="Predictions")] = "auto",
-    predicted_rle_order: RLEOrder = None,
-    predicted_crowds: CrowdsAre = None,
-    predicted_components: ComponentsAre = None,
-    predicted_category_map: CategoriesAre = None,
+    predicted_reading: PredictedOptions,
     options: EvaluationOptions,
     out: Annotated[
         Path | None, typer.Option(help="CSV to write, with a row of scores per image.", rich_help_panel="Output")
@@ -85,15 +105,7 @@ def evaluate_command(
         refuse_confusion(confusion)
         options = replace(options, by_class=True)
     known = announced(reading.open(truth), options.quiet)
-    found = open_prediction(
-        predicted,
-        known,
-        predicted_format,
-        predicted_rle_order,
-        predicted_crowds,
-        predicted_components,
-        category_map=predicted_category_map,
-    )
+    found = predicted_reading.open(predicted, known)
     if not options.quiet:
         say_first(found.description, f"against {known.description}")
     report = evaluate(found, known, options)

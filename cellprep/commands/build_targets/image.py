@@ -91,14 +91,8 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         "recipe": recipe_hash,
         "options": options,
         "pixel_size": pixel_size,
-        "shape": list(annotations.runs.shape),
-        "cells": len(annotations.runs),
-        "hidden": hidden,
-        "excluded": sorted(record.excluded),
-        "cell_type": _cell_type(annotations) or None,
-        "categories": categories,
-        "cells_of_category": [annotations.cell_types.count(name) for name in categories],
-        **_told_where_there_is_something(task, record, annotations, turned, has_pixels=pixels is not None),
+        **_attributes_of_cells(annotations, hidden, categories, record),
+        **_attributes_of_some(task, record, annotations, turned, has_pixels=pixels is not None),
     }
     with one_opencv_thread():
         written = write_anywhere(task.workspace / record.image_id, ImageContent(arrays, attributes, pixel_size, blocks))
@@ -114,7 +108,22 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
     )
 
 
-def _told_where_there_is_something(
+def _attributes_of_cells(
+    annotations: Annotations, hidden: list[int], categories: list[str], record: ImageRecord
+) -> dict[str, Any]:
+    """Return the attributes that describe the cells of an image."""
+    return {
+        "shape": list(annotations.runs.shape),
+        "cells": len(annotations.runs),
+        "hidden": hidden,
+        "excluded": sorted(record.excluded),
+        "cell_type": _cell_type(annotations) or None,
+        "categories": categories,
+        "cells_of_category": [annotations.cell_types.count(name) for name in categories],
+    }
+
+
+def _attributes_of_some(
     task: ImageTask, record: ImageRecord, annotations: Annotations, turned: str, *, has_pixels: bool
 ) -> dict[str, Any]:
     """Return the attributes that only some images have."""

@@ -136,29 +136,34 @@ def predict(
                 report.failures[image.id] = _problem(error)
             else:
                 writer.write(predicted.encoded)
-                found = predicted.instances
-                report.add(
-                    image.id,
-                    found.count if found else 0,
-                    found.left_out if found else 0,
-                    predicted.has_mask,
-                    found.type_names if found else None,
-                    predicted.of_other_classes,
-                )
-                report.turned[image.id] = predicted.turned
-                if image.pixels:
-                    report.pixels[image.id] = image.pixels
-                report.sizes.add(image.id, options.pixel_size or side_of(predicted.sides), predicted.sides)
-                is_known = bool(options.pixel_size or predicted.sides)
-                report.scales.add(image.id, predicted.encoded.scale, is_known=is_known, cells=predicted.diameter)
-                if predicted.appearance:
-                    report.unlike.add(image.id, predicted.appearance)
+                _take(report, image, predicted, options)
             bar.update()
         if report.images:
             writer.write_record(report.pixels, report.scales)
             writer.write_images(report.rows)
             writer.publish()
     return report
+
+
+def _take(report: PredictionReport, image: InputImage, predicted: "_Predicted", options: PredictionOptions) -> None:
+    """Add a predicted image to the report."""
+    found = predicted.instances
+    report.add(
+        image.id,
+        found.count if found else 0,
+        found.left_out if found else 0,
+        predicted.has_mask,
+        found.type_names if found else None,
+        predicted.of_other_classes,
+    )
+    report.turned[image.id] = predicted.turned
+    if image.pixels:
+        report.pixels[image.id] = image.pixels
+    report.sizes.add(image.id, options.pixel_size or side_of(predicted.sides), predicted.sides)
+    is_known = bool(options.pixel_size or predicted.sides)
+    report.scales.add(image.id, predicted.encoded.scale, is_known=is_known, cells=predicted.diameter)
+    if predicted.appearance:
+        report.unlike.add(image.id, predicted.appearance)
 
 
 def _begin_report(out: Path, predictor: Predictor, given: Given) -> PredictionReport:
