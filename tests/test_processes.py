@@ -87,6 +87,6 @@ def test_two_processes_go_on_where_one_stopped(two):
 
 def test_a_batch_that_cannot_be_shared_is_told():
     assert [len(batch) for batch in crop_batches(7, 5, rank=1, processes=2)] == [2, 1]
-    message = "the last batch of an epoch has 1 samples, too few for 2 processes: change the --batch-size"
+    message = "the last batch of an epoch has too few samples, 1, for 2 processes: change the --batch-size"
     with pytest.raises(UsageError, match=message):
         crop_batches(7, 6, rank=0, processes=2)

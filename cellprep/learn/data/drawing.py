@@ -141,7 +141,7 @@ def crop_batches(count: int, batch_size: int, rank: int = 0, processes: int = 1)
     """
     if (least := (count - 1) % batch_size + 1) < processes:
         raise UsageError(
-            f"the last batch of an epoch has {least} samples, too few for {processes} processes: change the "
+            f"the last batch of an epoch has too few samples, {least}, for {processes} processes: change the "
             "--batch-size"
         )
     batches = (range(first, min(first + batch_size, count)) for first in range(0, count, batch_size))

@@ -172,7 +172,7 @@ class TrainOptions:
     normalisation: Annotated[
         str,
         Option(
-            f"Normalisation of the intensities: {', '.join(NORMALISATIONS)}.",
+            "Normalisation of the intensities",
             NORMALISATIONS,
             usual="dataset; with --init that of the weights",
             aliases=("--normalization",),
