@@ -1,5 +1,6 @@
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import decode_reference as reference
@@ -363,6 +364,12 @@ def test_a_lost_wall_is_found_by_the_energy():
     wrong = contradictions(energy, maps.mask & ~maps.walls)
     assert wrong.any()
     assert not wrong[:, :26].any()
+
+
+def test_evidence_of_contacts_is_summed_whichever_cell_is_named_first():
+    contacts = SimpleNamespace(area=np.full(3, 9), a=np.array([1, 2, 1]), b=np.array([2, 1, 2]))
+    evidence = walls.order_cells(contacts, np.array([0.5, 0.25, 2.0]), np.arange(3))
+    np.testing.assert_allclose(evidence, 1.1 * 2.25 * np.array([1, -1, 1]))
 
 
 def test_a_seed_in_doubt_keeps_what_touches_its_walls():

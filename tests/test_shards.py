@@ -12,6 +12,7 @@ import zarr
 from conftest import tree
 from hypothesis import given
 from hypothesis import strategies as st
+from stores import write_store
 from test_train import write_discs
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
@@ -284,6 +285,15 @@ def test_a_window_of_an_image(stored):
             part = np.take(np.take(image.read(name), range(5, 21), axis), range(70, 80), axis + 1)
             np.testing.assert_array_equal(image.read(name, (slice(5, 21), slice(70, 99))), part)
     assert image.read("energy", (slice(9, 3), slice(None))).shape == (0, 80)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 12), (12, 1)])
+def test_windows_at_the_edges_of_a_small_image(tmp_path, shape):
+    labels = np.arange(12).reshape(shape)
+    image = write_store(tmp_path / "s.zarr", {"a": (labels, None)})["a"]
+    for top, bottom, left, right in product((0, 1), (shape[0] - 1, shape[0]), (0, 1), (shape[1] - 1, shape[1])):
+        window = np.s_[top:bottom, left:right]
+        np.testing.assert_array_equal(image.read("labels", window), labels[window])
 
 
 def test_only_the_chunks_of_a_window_are_read(stored):

@@ -15,6 +15,7 @@ from cellprep import StoredImage, cells_from_labels, compute_targets, open_store
 from cellprep.errors import StoreError
 from cellprep.store import ImageContent, StoreWriter, write_image
 from cellprep.store.arrays import read_array, write_array
+from cellprep.store.chunks import checksum, decode_chunk, encode_chunk
 
 LABELS = np.array([[1, 1, 0, 2], [1, 0, 0, 2], [0, 3, 3, 2]], np.uint16)
 ATTRIBUTES = {
@@ -267,3 +268,12 @@ def test_an_image_that_is_replaced_is_never_absent(tmp_path):
         reader.join()
     assert not missed
     assert store["a"].arrays[0] == "image"
+
+
+def test_a_chunk_that_ends_early_is_damaged_wherever_it_ends(tmp_path):
+    """The checksum is right, as for a file that another program wrote."""
+    frame = encode_chunk(LABELS)[:-4]
+    for length in range(len(frame)):
+        content = frame[:length] + checksum(frame[:length])
+        with pytest.raises(StoreError, match="does not hold an array of shape"):
+            decode_chunk(content, LABELS.shape, LABELS.dtype, tmp_path)

@@ -139,8 +139,10 @@ def sizes_of(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def hidden_labels(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
-    """Return the labels from 1 to `count` without pixels: (k,) int64."""
-    visible = np.bincount(labels[labels > 0], minlength=count + 1)
+    """Return the labels from 1 to `count` without pixels in a label image, (H, W) integers: (k,) int64."""
+    visible = np.bincount(labels[::6, ::6].ravel(), minlength=count + 1)  # nearly all cells have such a pixel
+    if not visible[1:].all():
+        visible = np.bincount(labels[labels > 0], minlength=count + 1)
     return np.flatnonzero(visible[1:] == 0) + 1
 
 

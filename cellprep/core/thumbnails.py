@@ -31,9 +31,9 @@ def small_outlined(grey: NDArray[np.uint8], labels: NDArray[np.integer], side: i
 
     Examples
     --------
-    >>> labels = np.pad(np.ones((4, 4), int), 2)
-    >>> small_outlined(np.zeros((8, 8), np.uint8), labels, 4)[..., 0].tolist()
-    [[0, 0, 0, 0], [0, 255, 255, 0], [0, 255, 255, 0], [0, 0, 0, 0]]
+    >>> labels = np.pad(np.ones((4, 6), int), 2)
+    >>> small_outlined(np.zeros((8, 10), np.uint8), labels, 5)[..., 0].tolist()
+    [[0, 0, 0, 0, 0], [0, 255, 255, 255, 0], [0, 255, 255, 255, 0], [0, 0, 0, 0, 0]]
     """
     import cv2
 

@@ -43,8 +43,8 @@ def chunk_shapes(name: str, shape: tuple[int, ...]) -> tuple[tuple[int, ...], tu
 
     Examples
     --------
-    >>> chunk_shapes("energy", (520, 704))
-    ((520, 704), None)
+    >>> chunk_shapes("energy", (5000, 3000))
+    ((5000, 3000), None)
     >>> chunk_shapes("image", (3, 30000, 30000))
     ((3, 4096, 4096), (3, 512, 512))
     """
@@ -69,6 +69,9 @@ def windows_of(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
 def spatial_axis(name: str, shape: tuple[int, ...]) -> int:
     """Return the index of the y axis of an array; x is the next axis."""
     return len(shape) - 2 if name == "image" else 0
+
+
+_UNKNOWN = "........"  # stands for a checksum until it is computed
 
 
 @lru_cache(maxsize=1024)
@@ -127,8 +130,10 @@ def guarded_document(attributes: dict[str, Any]) -> bytes:
     The checksum covers what cellprep writes. Other tools may add and change attributes of their own.
     """
     of_ours = {key: value for key, value in attributes["cellprep"].items() if key != CHECKSUM}
-    checksum: int = google_crc32c.value(group_document({**attributes, "cellprep": of_ours}))
-    return group_document({**attributes, "cellprep": {**of_ours, CHECKSUM: f"{checksum:08x}"}})
+    document = group_document({**attributes, "cellprep": of_ours | {CHECKSUM: _UNKNOWN}})
+    line = f',\n      "{CHECKSUM}": "{_UNKNOWN}"'.encode()  # no other line has this indentation and key
+    checksum: int = google_crc32c.value(document.replace(line, b""))
+    return document.replace(line, line.replace(_UNKNOWN.encode(), b"%08x" % checksum))
 
 
 def additions(document: bytes, ours: bytes) -> list[str] | None:

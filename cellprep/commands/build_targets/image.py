@@ -4,6 +4,7 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from cellprep.store.metadata import ImageMetadata
 from cellprep.store.remote import write_anywhere
 from cellprep.system.executor import one_opencv_thread
 from cellprep.system.memory import hand_back_freed_memory
+from cellprep.system.places import is_remote
 from cellprep.text.wording import printable
 
 _ARITHMETIC = 2  # increased when the same recipe gives different values than before
@@ -59,7 +61,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         record = replace(record, pixels=file)
     elif record.pixels:
         image = record.pixels.sha256()
-    options = task.recipe.to_dict()
+    options = _options_of(task.recipe)
     annotations_hash, record = record.fingerprinted()
     sides = record.sides()
     told = None if record.knows_pixel_size else side_of(sides)
@@ -137,6 +139,11 @@ def _attributes_of_some(
     return {name: value for name, value in told.items() if value not in (None, "", [])}
 
 
+@lru_cache(maxsize=8)
+def _options_of(recipe: Recipe) -> dict[str, Any]:
+    return recipe.to_dict()
+
+
 def _is_current(stored: StoredImage, recipe_hash: str, recipe: Recipe) -> bool:
     if stored.metadata.recipe != recipe_hash:
         return False
@@ -180,8 +187,11 @@ class _SizeError(ImageFileError):
 
 
 def _stored(task: ImageTask) -> StoredImage | None:
+    place = task.store / task.record.image_id
+    if not is_remote(place) and not place.exists():
+        return None  # faster: a reader would wait, as another run might be replacing the image
     try:
-        stored = StoredImage(task.store / task.record.image_id)
+        stored = StoredImage(place)
         _ = stored.metadata  # valid metadata
     except StoreError:
         return None

@@ -9,6 +9,10 @@ from cellprep.core.targets.target import Target
 class _Targets(Mapping[str, Target]):
     """The targets of all families, by name."""
 
+    def __init__(self) -> None:
+        self._of: list[tuple[Target, ...]] = []
+        self._known: dict[str, Target] = {}
+
     def __getitem__(self, name: str) -> Target:
         return self._all()[name]
 
@@ -21,9 +25,12 @@ class _Targets(Mapping[str, Target]):
     def __len__(self) -> int:
         return len(self._all())
 
-    @staticmethod
-    def _all() -> dict[str, Target]:
-        return {target.name: target for family in FAMILIES.values() for target in family.targets}
+    def _all(self) -> dict[str, Target]:
+        of = [family.targets for family in FAMILIES.values()]
+        if of != self._of:  # a family was registered
+            self._known = {target.name: target for targets in of for target in targets}
+            self._of = of
+        return self._known
 
 
 #: The targets of all families by name, in the order of computation and storage.
