@@ -495,6 +495,14 @@ def test_decodes_any_maps(decoder, data):
         assert not found[~inside].any()
 
 
+@pytest.mark.parametrize("decoder", ["original", "watershed", "walls"])
+def test_walls_separate_cells_that_touch(decoder):
+    stack = np.stack([rectangle((30, 40), 5, 25, 4, 20), rectangle((30, 40), 5, 25, 20, 36)])
+    found = decode(targets_of(stack)[1], decoder)
+    assert found.max() == 2
+    assert found[15, 10] != found[15, 30]
+
+
 @pytest.mark.parametrize("decoder", ["watershed", "walls", "tops"])
 @given(stack=masks(max_side=20))
 def test_labels_are_connected_but_for_joins(decoder, stack):

@@ -37,7 +37,7 @@ from cellprep.learn.processes import Processes
 from cellprep.learn.training.trainer import _mean_loss, _Measured
 from cellprep.learn.windowed import WindowedArray
 from cellprep.store import ImageContent, documents
-from cellprep.store.arrays import array_files, read_array, write_array
+from cellprep.store.arrays import array_files, checked_form, read_array, write_array
 from cellprep.store.blocks import ArrayForm, Blocks, write_blocks
 from cellprep.store.writer import write_image
 
@@ -304,6 +304,15 @@ def test_only_the_chunks_of_a_window_are_read(stored):
     assert not (energy[~expected] > 0).any()
     with pytest.raises(StoreError, match=r"energy/c\.0\.0 cannot be read"):
         image.read("energy", (slice(10, 30), slice(10, 30)))
+
+
+def test_missing_files_are_counted_before_any_is_read(stored):
+    energy = open_store(stored[2])["spindle-1"].path / "energy"
+    shape, _ = checked_form(energy, "energy")
+    files = len([*array_files("energy", shape)]) - 1
+    (energy / "c.1.1").unlink()
+    with pytest.raises(StoreError, match=f"energy is damaged: {files - 1} of {files} chunk files are present"):
+        checked_form(energy, "energy")
 
 
 @pytest.mark.parametrize(
