@@ -4,7 +4,6 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,7 +60,7 @@ def _build_once(task: ImageTask, record: ImageRecord, stored: StoredImage | None
         record = replace(record, pixels=file)
     elif record.pixels:
         image = record.pixels.sha256()
-    options = _options_of(task.recipe)
+    options = task.recipe.to_dict()
     annotations_hash, record = record.fingerprinted()
     sides = record.sides()
     told = None if record.knows_pixel_size else side_of(sides)
@@ -137,11 +136,6 @@ def _attributes_of_some(
         "computed": task.recipe.computed,
     }
     return {name: value for name, value in told.items() if value not in (None, "", [])}
-
-
-@lru_cache(maxsize=8)
-def _options_of(recipe: Recipe) -> dict[str, Any]:
-    return recipe.to_dict()
 
 
 def _is_current(stored: StoredImage, recipe_hash: str, recipe: Recipe) -> bool:
