@@ -6,6 +6,7 @@ import reference
 from conftest import examples, masks
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from cellprep import (
     BIN_PRESETS,
@@ -22,7 +23,7 @@ from cellprep import (
     read_bins,
     resolve_overlaps,
 )
-from cellprep.core.cells import look_up, restore_cells
+from cellprep.core.cells import hidden_labels, look_up, restore_cells
 from cellprep.core.targets import distance_transform, energy_levels, find_bins, unit_gradient
 from cellprep.errors import AnnotationError, RecipeError, SourceError, UsageError
 
@@ -297,6 +298,14 @@ def test_a_hidden_cell_keeps_its_number():
     assert cells.hidden().tolist() == [1]
     assert cells.areas.tolist() == [8, 8, 16]
     assert set(np.unique(cells.labels)) == {2, 3}
+
+
+@given(
+    arrays.arrays(np.uint16, arrays.array_shapes(min_dims=2, max_dims=2, max_side=20), elements=st.integers(0, 5)),
+    st.integers(5, 8),
+)
+def test_hidden_cells_are_those_without_pixels(labels, count):
+    assert hidden_labels(labels, count).tolist() == sorted({*range(1, count + 1)} - {*labels.ravel().tolist()})
 
 
 def test_more_cells_than_uint16_holds():

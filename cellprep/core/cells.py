@@ -141,9 +141,9 @@ def sizes_of(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
 def hidden_labels(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
     """Return the labels from 1 to `count` without pixels in a label image, (H, W) integers: (k,) int64."""
     visible = np.bincount(labels[::6, ::6].ravel(), minlength=count + 1)  # nearly all cells have such a pixel
-    if not visible[1:].all():
+    if not visible[1 : count + 1].all():
         visible = np.bincount(labels[labels > 0], minlength=count + 1)
-    return np.flatnonzero(visible[1:] == 0) + 1
+    return np.flatnonzero(visible[1 : count + 1] == 0) + 1
 
 
 @dataclass(frozen=True, slots=True)

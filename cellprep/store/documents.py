@@ -71,9 +71,6 @@ def spatial_axis(name: str, shape: tuple[int, ...]) -> int:
     return len(shape) - 2 if name == "image" else 0
 
 
-_UNKNOWN = "........"  # stands for a checksum until it is computed
-
-
 @lru_cache(maxsize=1024)
 def array_document(name: str, shape: tuple[int, ...], dtype: str) -> bytes:
     """Return the ``zarr.json`` of an array whose chunks are compressed with Zstandard and have a CRC-32C.
@@ -130,10 +127,8 @@ def guarded_document(attributes: dict[str, Any]) -> bytes:
     The checksum covers what cellprep writes. Other tools may add and change attributes of their own.
     """
     of_ours = {key: value for key, value in attributes["cellprep"].items() if key != CHECKSUM}
-    document = group_document({**attributes, "cellprep": of_ours | {CHECKSUM: _UNKNOWN}})
-    line = f',\n      "{CHECKSUM}": "{_UNKNOWN}"'.encode()  # no other line has this indentation and key
-    checksum: int = google_crc32c.value(document.replace(line, b""))
-    return document.replace(line, line.replace(_UNKNOWN.encode(), b"%08x" % checksum))
+    checksum: int = google_crc32c.value(group_document({**attributes, "cellprep": of_ours}))
+    return group_document({**attributes, "cellprep": {**of_ours, CHECKSUM: f"{checksum:08x}"}})
 
 
 def additions(document: bytes, ours: bytes) -> list[str] | None:

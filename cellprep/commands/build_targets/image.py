@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -182,8 +183,8 @@ class _SizeError(ImageFileError):
 
 def _stored(task: ImageTask) -> StoredImage | None:
     place = task.store / task.record.image_id
-    if not is_remote(place) and not place.exists():
-        return None  # faster: a reader would wait, as another run might be replacing the image
+    if not is_remote(place) and not os.path.exists(place):  # noqa: PTH110 - it does not raise
+        return None  # faster: a reader would look for it among images that are being replaced
     try:
         stored = StoredImage(place)
         _ = stored.metadata  # valid metadata

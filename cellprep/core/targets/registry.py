@@ -1,6 +1,7 @@
 """The targets of all families by name."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
 
 from cellprep.core.targets.family import FAMILIES
 from cellprep.core.targets.target import Target
@@ -9,9 +10,8 @@ from cellprep.core.targets.target import Target
 class _Targets(Mapping[str, Target]):
     """The targets of all families, by name."""
 
-    def __init__(self) -> None:
-        self._of: list[tuple[Target, ...]] = []
-        self._known: dict[str, Target] = {}
+    # The targets of each family, and all of them by name: one tuple, so that threads never see half of a change.
+    _cache: ClassVar[tuple[list[tuple[Target, ...]], dict[str, Target]]] = [], {}
 
     def __getitem__(self, name: str) -> Target:
         return self._all()[name]
@@ -26,11 +26,11 @@ class _Targets(Mapping[str, Target]):
         return len(self._all())
 
     def _all(self) -> dict[str, Target]:
-        of = [family.targets for family in FAMILIES.values()]
-        if of != self._of:  # a family was registered
-            self._known = {target.name: target for targets in of for target in targets}
-            self._of = of
-        return self._known
+        of, known = self._cache
+        if (now := [family.targets for family in FAMILIES.values()]) != of:  # a family was registered
+            known = {target.name: target for targets in now for target in targets}
+            _Targets._cache = now, known
+        return known
 
 
 #: The targets of all families by name, in the order of computation and storage.
