@@ -646,7 +646,7 @@ def test_weights_without_a_name_tells_those_at_hand(runs, cli, command, more):
         ["runs/semseg", "semseg", "7", "angle 12.5, loss 0.25"],
     ]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", found[0][-1])
-    assert found[-1] == ["nuclei", "dn, semseg, wtn", "comes with the package"]
+    assert [*found[-2:]] == [[name, "dn, semseg, wtn", "comes with the package"] for name in ("nuclei", "phase")]
 
 
 @pytest.mark.parametrize("why", ["no mask", "too small", "no energy"])

@@ -105,21 +105,22 @@ def test_the_nuclei_of_the_demo_are_found_and_dark_cells_are_said_to_be_unlike(n
     assert not tifffile.imread(tmp_path / "out" / "round-1.tif").any()  # phase contrast: nothing is taken for a nucleus
 
 
-def test_real_nuclei_are_found_as_the_card_says(nuclei, tmp_path):
+@pytest.mark.parametrize(("bundle", "name"), [("nuclei", "dsb2018"), ("phase", "usiigaci")])
+def test_real_cells_are_found_as_the_card_says(bundle, name, tmp_path):
     if "CELLPREP_TEST_DATA" not in os.environ:
         pytest.skip("CELLPREP_TEST_DATA does not name a folder of real annotated images")
-    data = Path(os.environ["CELLPREP_TEST_DATA"]) / "dsb2018"
+    data = Path(os.environ["CELLPREP_TEST_DATA"]) / name
     ids = (data / "validation_ids.txt").read_text().split()[::4]
 
     def read(folder, name):
         return tifffile.imread(data / folder / f"{name}.tif")
 
     images = [data / "images" / f"{name}.tif" for name in ids]
-    report = predict(images, tmp_path / "out", nuclei, options=PredictionOptions(device="cpu", quiet=True))
+    report = predict(images, tmp_path / "out", bundle, options=PredictionOptions(device="cpu", quiet=True))
     assert not report.unlike.found
     scores = [score_image(tifffile.imread(tmp_path / "out" / f"{name}.tif"), read("masks", name)) for name in ids]
     found = summarise(scores)["ap"]
-    card = (MODELS / "nuclei.md").read_text(encoding="utf-8")
+    card = (MODELS / f"{bundle}.md").read_text(encoding="utf-8")
     promised = re.search(r"\*\*(\.\d+) / (\.\d+) / (\.\d+)\*\*", card)
     for threshold, value in zip(("0.50", "0.70", "0.90"), promised.groups(), strict=True):
         assert found[threshold] > float(value) - 0.06  # a quarter of the images
