@@ -33,7 +33,7 @@ def test_the_wheel_holds_the_package_and_nothing_else():
     with zipfile.ZipFile(WHEEL) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert names == tracked("cellprep")
-    assert WHEEL.stat().st_size < 10_000_000
+    assert WHEEL.stat().st_size < 16_000_000  # two bundles of weights have nearly 8 MB each
 
 
 def test_the_source_distribution_can_be_built_and_tested():
