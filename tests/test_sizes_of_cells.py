@@ -18,14 +18,16 @@ from cellprep.core.scores import score_image
 from cellprep.core.shrinking import middles, shrink_image, shrink_pixels
 from cellprep.core.targets import Recipe
 from cellprep.errors import UsageError
-from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network, load_bundle, predict
+from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network, load_bundle, predict, train
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.prediction import diameter
 from cellprep.learn.prediction.inputs import find_images
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.scaling import Scale
-from cellprep.learn.training.first import Origin, refuse_larger_images
+from cellprep.learn.training.first import Origin, compare_sizes
+from cellprep.learn.weights import load_weights
+from cellprep.workflows.finetune import finetune
 
 LOOKS = AppearanceRange((0.1, 0.3), (0.0, 0.1), (0.2, 0.5), (5.0, 20.0))
 
@@ -60,7 +62,7 @@ def test_networks_see_images_as_the_store_had_them(tmp_path):
     quarter = predictor([weights(shrink=4)])
     assert quarter.scale(of_store.load(), None, of_store.shrunk) == Scale((16, 20), (8, 10), 2)
     assert predictor([weights(shrink=1)]).scale(of_store.load(), None, of_store.shrunk) is None
-    with pytest.raises(UsageError, match="wn was trained on images at 1/2 of their size, semseg at 1/1"):
+    with pytest.raises(UsageError, match="wn was trained on images at 1/2 of their size, but semseg at full size"):
         Bundle(weights(), semseg=weights("semseg", 1))
 
 
@@ -141,12 +143,28 @@ def test_nuclei_that_are_made_smaller_are_found_again(tmp_path):
     assert load_bundle("nuclei").diameter == pytest.approx(24.9, abs=0.1)
 
 
-def test_a_training_goes_on_at_the_size_of_the_weights_or_below(tmp_path):
-    (tmp_path / "labels").mkdir()
-    tifffile.imwrite(tmp_path / "labels/a.tif", np.kron([[1, 0], [2, 3]], np.ones((16, 16), np.uint8)))
-    build_targets(tmp_path / "labels", tmp_path / "s.zarr", jobs=1, quiet=True)
-    origin = [Origin("phase", weights(), "")]
-    store = open_store(tmp_path / "s.zarr")
-    with pytest.raises(UsageError, match=r"the wn of phase was trained .* at full size: build a store with --shrink 2"):
-        refuse_larger_images(store, origin, Recipe())
-    refuse_larger_images(store, origin, Recipe(shrink=4))
+def test_a_training_says_if_the_weights_know_other_sizes():
+    def told(diameter, learned, shrink=1):
+        appearance = replace(LOOKS, diameter=None, median_diameter=learned)
+        return compare_sizes([Origin("phase", weights(appearance=appearance), "")], diameter, shrink)
+
+    (line,) = told(51.0, 25.0)
+    assert line == (
+        "the cells have a median diameter of 51 pixels, but the wn of phase was trained on cells of 25 pixels, and "
+        "other sizes take longer to learn; a store built with --shrink 2 has them at about that size"
+    )
+    assert "--shrink 6 has" in told(76.0, 25.0, shrink=2)[0]
+    assert all(told(*sizes)[0].endswith("longer to learn") for sizes in ((12.0, 25.0), (250.0, 25.0)))
+    assert told(37.0, 25.0) == told(17.0, 25.0) == told(None, 25.0) == told(51.0, None) == []
+
+
+def test_weights_of_shrunk_images_may_be_trained_on_at_full_size(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("cellprep.learn.training.first._OTHER_SIZE", 1.0)
+    csv = write_nuclei(tmp_path, count=2, shape=(96, 96))
+    build_targets(csv, tmp_path / "s.zarr", images=tmp_path / "nuclei", jobs=1, quiet=True)
+    how = {"epochs": 1, "samples_per_epoch": 1, "crop": 64, "workers": 0, "device": "cpu"}
+    run = train(tmp_path / "s.zarr", "semseg", init="phase", out=tmp_path / "run", **how)
+    assert load_weights(run.out).recipe.shrink == 1
+    assert "the semseg of phase was trained on cells of" in capfd.readouterr().err
+    with pytest.raises(UsageError, match="wtn was trained on images at 1/2 of their size, but semseg at full size"):
+        finetune(tmp_path / "s.zarr", tmp_path / "tuned", "phase", only=["semseg"], **how)

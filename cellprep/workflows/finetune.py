@@ -17,12 +17,7 @@ from cellprep.learn.networks.kind import NETWORKS
 from cellprep.learn.prediction.bundle import Bundle, as_bundle, find_weights, load_bundle, save_bundle, with_decoding
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS
 from cellprep.learn.processes import joined, share
-from cellprep.learn.training.first import (
-    agreed_normalisation,
-    find_origins,
-    first_network,
-    refuse_larger_images,
-)
+from cellprep.learn.training.first import agreed_normalisation, find_origins, first_network
 from cellprep.learn.training.options import (
     DECIDED_BY_WEIGHTS,
     FINE_TUNING,
@@ -324,7 +319,6 @@ class _Tuning:
             options = self.options(network)
             _, val_ids, together = choose_and_check(self.store, options)
             begins = find_origins(options)
-            refuse_larger_images(self.store, begins, together.recipe)
             origins += [origin.to_dict() for origin in begins]
             agreed_normalisation(options, begins)
             classes = learned_classes(self.store, options, begins, together)

@@ -73,10 +73,10 @@ class Bundle:
             if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):
                 raise UsageError(f"the weights do not match: only one of dn and wtn uses {what}")
         if len(sizes := {part.recipe.shrink: part.settings.name for part in self._first}) > 1:
-            (by, name), (other, second) = sizes.items()
-            raise UsageError(
-                f"the weights do not match: {name} was trained on images at 1/{by} of their size, {second} at 1/{other}"
+            (one, size), (other, its) = (
+                (name, f"1/{by} of their size" if by > 1 else "full size") for by, name in [*sizes.items()][:2]
             )
+            raise UsageError(f"the weights do not match: {one} was trained on images at {size}, but {other} at {its}")
         for further in self.more:
             self._compare(further)
 

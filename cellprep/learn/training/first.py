@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from cellprep.core.targets import Recipe
+from cellprep.core.shrinking import MOST_SHRINK
 from cellprep.errors import UsageError
 from cellprep.learn.networks.kind import NetworkSettings
 from cellprep.learn.networks.network import Network, build_network
@@ -17,9 +17,10 @@ from cellprep.learn.normalisation import NORMALISATIONS
 from cellprep.learn.prediction.bundle import find_weights
 from cellprep.learn.training.options import TrainOptions
 from cellprep.learn.weights import Weights, load_all_weights, weights_file
-from cellprep.store import Store
 from cellprep.system.files import read_file
 from cellprep.text.wording import printable
+
+_OTHER_SIZE = 1.5  # times larger or smaller
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +107,30 @@ def agreed_normalisation(options: TrainOptions, origins: Sequence[Origin]) -> st
     return options.normalisation or next(iter(NORMALISATIONS))
 
 
-def refuse_larger_images(store: Store, origins: Sequence[Origin], recipe: Recipe) -> None:
-    """Refuse weights that were trained on images at 1/N of their size if the images in a store are larger.
+def compare_sizes(origins: Sequence[Origin], diameter: float | None, shrink: int) -> list[str]:
+    """Return lines on weights that were trained on much larger or smaller cells than those of a training.
 
-    Weights that were trained at full size may be used with smaller images.
-
-    Raises
-    ------
-    UsageError
-        If there are such.
+    Parameters
+    ----------
+    origins
+        The initial weights.
+    diameter
+        The median diameter of the training cells, in pixels; None if it is unknown.
+    shrink
+        N if the images are at 1/N of their size.
     """
+    lines = []
     for origin in origins:
-        by = origin.weights.recipe.shrink
-        if by > recipe.shrink:
-            size = f"at 1/{recipe.shrink}" if recipe.shrink > 1 else "at full size"
-            raise UsageError(
-                f"{origin} was trained on images at 1/{by} of their size, but {store.path} has them {size}: build a "
-                f"store with --shrink {by}"
-            )
+        learned = origin.weights.appearance and origin.weights.appearance.middle_diameter
+        if not learned or not diameter or 1 / _OTHER_SIZE < diameter / learned < _OTHER_SIZE:
+            continue
+        by = shrink * round(diameter / learned)
+        advice = f"; a store built with --shrink {by} has them at about that size" if shrink < by <= MOST_SHRINK else ""
+        lines.append(
+            f"the cells have a median diameter of {diameter:.3g} pixels, but {origin} was trained on cells of "
+            f"{learned:.3g} pixels, and other sizes take longer to learn{advice}"
+        )
+    return lines
 
 
 def first_network(

@@ -18,7 +18,7 @@ from cellprep.learn.data.training_set import TrainingSet
 from cellprep.learn.normalisation import Normalisation
 from cellprep.learn.pixel_size import learned_size
 from cellprep.learn.settings import FINE_TUNING_SAMPLES, Decoding
-from cellprep.learn.training.first import Origin, agreed_normalisation, find_origins, refuse_larger_images
+from cellprep.learn.training.first import Origin, agreed_normalisation, find_origins
 from cellprep.learn.training.instances import refuse_no_cells, refuse_semantic_masks
 from cellprep.learn.training.options import TrainOptions
 from cellprep.store import Store, StoredImage
@@ -100,7 +100,6 @@ def make_plan(store: Store, options: TrainOptions) -> Plan:
     origins = find_origins(options)
     names = learned_classes(store, options, origins, together)
     classes = Classes.of(store, train_ids, names) if names else None
-    refuse_larger_images(store, origins, together.recipe)
     crops = CropSettings(
         crop=options.crop,
         augment=options.augment,

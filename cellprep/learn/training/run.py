@@ -16,7 +16,7 @@ from cellprep.learn.devices import Machine, choose_machine
 from cellprep.learn.networks.network import Network
 from cellprep.learn.processes import Processes, gather, joined, share
 from cellprep.learn.training.estimate import expect_duration
-from cellprep.learn.training.first import first_network
+from cellprep.learn.training.first import compare_sizes, first_network
 from cellprep.learn.training.folder import RunFolder
 from cellprep.learn.training.journal import INSTANCES, Row, TensorBoard, draw_curves, metrics_dataframe, write_metrics
 from cellprep.learn.training.next_steps import next_steps
@@ -250,6 +250,8 @@ def _beginning(
     """Yield the lines to print before the first epoch; the last ones take seconds to compute."""
     yield f"{_begin_in_words(folder, trainer.network, plan)}, on {trainer.machine}"
     yield from plan.classes.notes() if plan.classes else ()
+    diameter = plan.appearance.middle_diameter if plan.appearance else None
+    yield from compare_sizes(plan.origins, diameter, plan.recipe.shrink)
     assert options.epochs is not None
     left = 0 if _ends(rows, options) else options.epochs - len(rows)
     if options.resume:
