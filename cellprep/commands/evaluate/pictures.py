@@ -19,6 +19,7 @@ from cellprep.system.executor import Failed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _LONGEST_SIDE = 1800  # of the drawn image, in pixels; small images are enlarged up to this
 
@@ -33,6 +34,8 @@ _PREDICTED: dict[str, tuple[str, _Choice]] = {
     "false": ("#56b4e9", lambda verdicts: verdicts.false & ~verdicts.merged),
     "merged": ("#e779b5", lambda verdicts: verdicts.merged),
 }
+
+_STYLES = {"predicted": "-", "true": "--"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +106,37 @@ def _draw(drawing: Drawing) -> None:
         veil = np.zeros((height, width, 4))
         veil[truth.ignore] = (1, 1, 1, 0.35)
         axes.imshow(veil, interpolation="nearest")
-    names = []
-    for cells in cells_by_outcome(predicted, truth):
-        style = "-" if cells.side == "predicted" else "--"
-        _outline(axes, cells.runs, cells.colour, style)
-        label = f"{cells.outcome} ({cells.side})"
-        names += axes.plot([], [], color=cells.colour, linestyle=style, linewidth=3, label=label)
+    draw_outcomes(axes, predicted, truth)
     axes.set(xticks=[], yticks=[], xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
     axes.set_title(title(drawing, truth.cell_type).replace("$", r"\$"), fontsize=15)
+    add_legend(figure, fontsize=13)
+    figure.savefig(drawing.path)
+
+
+def draw_outcomes(axes: "Axes", predicted: Annotations, truth: Annotations) -> None:
+    """Draw the outlines of the cells of an image, coloured by outcome."""
+    for cells in cells_by_outcome(predicted, truth):
+        _outline(axes, cells.runs, cells.colour, _STYLES[cells.side])
+
+
+def add_legend(figure: "Figure", fontsize: float) -> None:
+    """Add a legend of all outcomes below a figure."""
+    from matplotlib.lines import Line2D
+
+    names = [
+        Line2D([], [], color=colour, linestyle=_STYLES[side], linewidth=3, label=f"{outcome} ({side})")
+        for side, kinds in (("predicted", _PREDICTED), ("true", _TRUTH))
+        for outcome, (colour, _) in kinds.items()
+    ]
     figure.legend(
         handles=names,
         loc="outside lower center",
         ncols=5,
-        fontsize=13,
+        fontsize=fontsize,
         facecolor="0.2",
         labelcolor="white",
         framealpha=1,
     )
-    figure.savefig(drawing.path)
 
 
 def title(drawing: Drawing, cell_type: str) -> str:

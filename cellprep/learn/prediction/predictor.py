@@ -101,7 +101,7 @@ class Predictor:
                 "the weights do not have the diameter of their training cells: omit --diameter, or train again"
             )
         for part in bundle.parts:
-            part.network.to(self.machine.device).eval()
+            part.network.to(self.machine.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def scale(self, image: Any, sides: Sides | None, shrunk: int = 1) -> Scale | None:
         """Return the scale at which the networks see an image (C, H, W); None if it is not scaled.
