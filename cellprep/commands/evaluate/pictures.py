@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ _PREDICTED: dict[str, tuple[str, _Choice]] = {
     "merged": ("#e779b5", lambda verdicts: verdicts.merged),
 }
 
-_STYLES = {"predicted": "-", "true": "--"}
+_STYLES: dict[str, Literal["-", "--"]] = {"predicted": "-", "true": "--"}
 
 
 @dataclass(frozen=True, slots=True)
