@@ -31,6 +31,7 @@ SHRINK = {"usiigaci": 2}  # its cells are 51 pixels across, those of BBBC039 25
 IMAGES = (3, 10, 1, 30)  # the most informative ones first
 WEIGHTS = "nuclei"
 FROM = (WEIGHTS, "nothing")
+WORDS = {WEIGHTS: WEIGHTS, "nothing": "random weights"}
 SHOWN = {"kaggle_map": "Kaggle's mean precision", "0.50": "AP at .5", "0.70": ".7", "0.90": ".9"}
 
 
@@ -127,7 +128,7 @@ def rows(points: dict[Point, dict[str, Any]]) -> list[list[str]]:
     for point in ordered:
         scores = points[point]
         values = [scores["kaggle_map"], *(scores["ap"][level] for level in [*SHOWN][1:])]
-        lines.append([SETS[point.data], str(point.images), point.first, *(f"{value:.3f}" for value in values)])
+        lines.append([SETS[point.data], str(point.images), WORDS[point.first], *(f"{value:.3f}" for value in values)])
     return lines
 
 
@@ -144,14 +145,14 @@ def draw(points: dict[Point, dict[str, Any]], path: Path) -> None:
                 for point, scores in points.items()
                 if (point.data, point.first) == (data, first) and point.images
             )
-            axes.plot(*zip(*its, strict=True), color=colour, marker=mark, label=f"from {first}") if its else None
+            axes.plot(*zip(*its, strict=True), color=colour, marker=mark, label=f"from {WORDS[first]}") if its else None
         if as_it_is := points.get(Point(data, 0)):
             axes.axhline(as_it_is["kaggle_map"], color="0.4", linestyle="--", label=f"{WEIGHTS} as it is")
         axes.set(xscale="log", xticks=sorted(IMAGES), xlabel="annotated images", title=SETS[data])
         axes.set_xticks(sorted(IMAGES), [str(number) for number in sorted(IMAGES)])
         axes.minorticks_off()
         axes.set_xlim(0.8, 38)
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, 1.3 * max(scores["kaggle_map"] for point, scores in points.items() if point.data == data))
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
     figure.axes[0].set_ylabel("Kaggle's mean precision")
@@ -162,7 +163,7 @@ def main() -> None:
     """Measure, print the table, and draw the chart."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--crops", type=int, default=320, help="crops that each network sees")
+    parser.add_argument("--crops", type=int, default=1280, help="crops that each network sees")
     parser.add_argument("--only", default="", help="measure the points whose names contain this")
     parser.add_argument("--chart", type=Path, default=None, help=f"chart to draw, such as {CHART.name}")
     parser.add_argument("--table", action="store_true", help="print existing results, without training")
