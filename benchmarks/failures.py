@@ -1,7 +1,7 @@
 """Pictures of where the bundled weights fail: ``python -m benchmarks.failures``.
 
-Of the validation images under CELLPREP_TEST_DATA with the lowest scores, the window with most wrong cells is drawn to
-``docs/models/WEIGHTS-failures.webp``.
+Of the validation images under CELLPREP_TEST_DATA with the lowest scores, the window with the most pixels of wrong cells
+is drawn to ``docs/models/WEIGHTS-failures.webp``.
 """
 
 import os

@@ -27,7 +27,7 @@ from cellprep.workflows.series import score
 
 CHART = Path(__file__).parent.parent / "docs" / "finetuning.webp"
 SETS = {"bbbc039": "BBBC039, nuclei, fluorescence", "usiigaci": "Usiigaci, branched cells, phase contrast"}
-SHRINK = {"usiigaci": 2}  # its cells are 51 pixels across, those of BBBC039 25
+SHRINK = {"usiigaci": 2}  # its cells are 51 pixels across, those of BBBC039 28
 IMAGES = (3, 10, 1, 30)  # the most informative ones first
 WEIGHTS = "nuclei"
 FROM = (WEIGHTS, "nothing")
@@ -59,9 +59,13 @@ def prepare(out: Path, name: str) -> list[str]:
     data = Path(os.environ["CELLPREP_TEST_DATA"]) / name
     held_out = held_out_of(name)
     if not (out / f"{name}.zarr").exists():
-        size = {"shrink": SHRINK.get(name, 1)}
         build_targets(
-            open_source(data / "masks"), out / f"{name}.zarr", images=data / "images", jobs=1, quiet=True, **size
+            open_source(data / "masks"),
+            out / f"{name}.zarr",
+            images=data / "images",
+            shrink=SHRINK.get(name, 1),
+            jobs=1,
+            quiet=True,
         )
     others = sorted({*open_store(out / f"{name}.zarr")}.difference(held_out))
     return [others[place] for place in np.random.default_rng(0).permutation(len(others))]

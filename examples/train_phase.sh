@@ -34,8 +34,8 @@ train dn dn 320 --max-lr 2e-3 --epochs 40 --ema 0.995 --init "$out/dn-1/last.saf
     --augment zoom --augment grey --augment contacts
 train wtn wtn 128 --max-lr 2e-3 --epochs 16 --ema 0.98 --augment zoom --init nuclei
 cellprep bundle --weights "$out/dn/last.safetensors" --weights "$out/wtn/last.safetensors" \
-    --semseg-weights "$out/semseg/last.safetensors" --half --decoder tops --decoder-option depth=3 \
-    --overwrite --out "$out/phase.safetensors"
+    --semseg-weights "$out/semseg/last.safetensors" --half --decoder tops --decoder-option depth=4 \
+    --min-area 100 --overwrite --out "$out/phase.safetensors"
 
 while read -r id; do
     cp "$data/images/$id.tif" "$out/images/"

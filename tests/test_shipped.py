@@ -20,6 +20,7 @@ from cellprep.learn import Decoding, load_bundle, predict, segment
 from cellprep.learn.prediction.options import DEFAULT_WEIGHTS, SHIPPED, PredictionOptions
 
 MODELS = Path(cellprep.__file__).parent / "learn" / "models"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 DOCS = Path(__file__).parents[1] / "docs" / "models"
 
 
@@ -103,6 +104,18 @@ def test_the_nuclei_of_the_demo_are_found_and_dark_cells_are_said_to_be_unlike(n
     assert [name for images in report.unlike.found.values() for name, _ in images] == ["negative"]
     assert sum(line.startswith("warning: in 1 image") for line in report.notes()) == 1
     assert not tifffile.imread(tmp_path / "out" / "round-1.tif").any()  # phase contrast: nothing is taken for a nucleus
+
+
+@pytest.mark.parametrize("bundle", ["nuclei", "phase"])
+def test_card_and_script_have_the_decoding_of_the_bundle(bundle):
+    decoding = load_bundle(bundle).decoding
+    depth = f"{decoding.options['depth']:g}"
+    card = (MODELS / f"{bundle}.md").read_text(encoding="utf-8")
+    told = f"`{decoding.decoder}` with a depth of {depth} levels, instances of at least {decoding.min_area} pixels"
+    assert f"| decoding | {told} " in card
+    script = (EXAMPLES / f"train_{bundle}.sh").read_text(encoding="utf-8")
+    assert f"--decoder {decoding.decoder} --decoder-option depth={depth} " in script
+    assert decoding.min_area == int((re.findall(r"--min-area (\d+)", script) or [20])[0])
 
 
 @pytest.mark.parametrize(("bundle", "name"), [("nuclei", "dsb2018"), ("phase", "usiigaci")])

@@ -18,15 +18,24 @@ from cellprep.core.scores import score_image
 from cellprep.core.shrinking import middles, shrink_image, shrink_pixels
 from cellprep.core.targets import Recipe
 from cellprep.errors import UsageError
-from cellprep.learn import Bundle, NetworkSettings, Normalisation, Weights, build_network, load_bundle, predict, train
+from cellprep.learn import (
+    Bundle,
+    NetworkSettings,
+    Normalisation,
+    Weights,
+    build_network,
+    load_bundle,
+    predict,
+    save_bundle,
+)
 from cellprep.learn.appearance import AppearanceRange
 from cellprep.learn.prediction import diameter
 from cellprep.learn.prediction.inputs import find_images
 from cellprep.learn.prediction.options import PredictionOptions
 from cellprep.learn.prediction.predictor import Predictor
 from cellprep.learn.prediction.scaling import Scale
+from cellprep.learn.settings import Decoding
 from cellprep.learn.training.first import Origin, compare_sizes
-from cellprep.learn.weights import load_weights
 from cellprep.workflows.finetune import finetune
 
 LOOKS = AppearanceRange((0.1, 0.3), (0.0, 0.1), (0.2, 0.5), (5.0, 20.0))
@@ -62,7 +71,7 @@ def test_networks_see_images_as_the_store_had_them(tmp_path):
     quarter = predictor([weights(shrink=4)])
     assert quarter.scale(of_store.load(), None, of_store.shrunk) == Scale((16, 20), (8, 10), 2)
     assert predictor([weights(shrink=1)]).scale(of_store.load(), None, of_store.shrunk) is None
-    with pytest.raises(UsageError, match="wn was trained on images at 1/2 of their size, but semseg at full size"):
+    with pytest.raises(UsageError, match="images of other sizes: wn at 1/2 of their size, semseg at full size"):
         Bundle(weights(), semseg=weights("semseg", 1))
 
 
@@ -145,26 +154,34 @@ def test_nuclei_that_are_made_smaller_are_found_again(tmp_path):
 
 def test_a_training_says_if_the_weights_know_other_sizes():
     def told(diameter, learned, shrink=1):
-        appearance = replace(LOOKS, diameter=None, median_diameter=learned)
+        appearance = replace(LOOKS, median_diameter=learned)
         return compare_sizes([Origin("phase", weights(appearance=appearance), "")], diameter, shrink)
 
-    (line,) = told(51.0, 25.0)
-    assert line == (
-        "the cells have a median diameter of 51 pixels, but the wn of phase was trained on cells of 25 pixels, and "
-        "other sizes take longer to learn; a store built with --shrink 2 has them at about that size"
-    )
-    assert "--shrink 6 has" in told(76.0, 25.0, shrink=2)[0]
-    assert all(told(*sizes)[0].endswith("longer to learn") for sizes in ((12.0, 25.0), (250.0, 25.0)))
+    begins = "the cells have a median diameter of 51 pixels, but the wn of phase was trained on cells of 25 pixels"
+    closest = "; they are closest to this size in a store built "
+    assert told(51.0, 25.0) == [f"{begins}{closest}with --shrink 2"]
+    advice = {(45.0, 2): "with --shrink 4", (45.0, 3): "with --shrink 5", (999.0, 1): "with --shrink 8"}
+    for (size, shrink), store in {**advice, (12.0, 2): "without --shrink"}.items():
+        (line,) = told(size, 25.0, shrink)
+        assert line.endswith(closest + store), line
+    assert told(12.0, 25.0)[0].endswith("25 pixels")  # images cannot be enlarged
     assert told(37.0, 25.0) == told(17.0, 25.0) == told(None, 25.0) == told(51.0, None) == []
 
 
-def test_weights_of_shrunk_images_may_be_trained_on_at_full_size(tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr("cellprep.learn.training.first._OTHER_SIZE", 1.0)
+def test_networks_of_shrunk_images_are_fine_tuned_at_full_size(tmp_path, capfd):
     csv = write_nuclei(tmp_path, count=2, shape=(96, 96))
-    build_targets(csv, tmp_path / "s.zarr", images=tmp_path / "nuclei", jobs=1, quiet=True)
+    build_targets(csv, store := tmp_path / "s.zarr", images=tmp_path / "nuclei", jobs=1, quiet=True)
+    parts = [weights(name, appearance=replace(LOOKS, median_diameter=9.0)) for name in ("dn", "wtn", "semseg")]
+    first = Bundle(*(replace(part, decoding=Decoding("tops", 30, {"depth": 2})) for part in parts))
+    save_bundle(tmp_path / "half.safetensors", first)
     how = {"epochs": 1, "samples_per_epoch": 1, "crop": 64, "workers": 0, "device": "cpu"}
-    run = train(tmp_path / "s.zarr", "semseg", init="phase", out=tmp_path / "run", **how)
-    assert load_weights(run.out).recipe.shrink == 1
-    assert "the semseg of phase was trained on cells of" in capfd.readouterr().err
-    with pytest.raises(UsageError, match="wtn was trained on images at 1/2 of their size, but semseg at full size"):
-        finetune(tmp_path / "s.zarr", tmp_path / "tuned", "phase", only=["semseg"], **how)
+    report = finetune(store, tmp_path / "run", tmp_path / "half.safetensors", **how)
+    assert report.before and report.after and not report.problems
+    tuned = load_bundle([tmp_path / "run" / name for name in ("dn", "wtn")], tmp_path / "run" / "semseg")
+    assert (tuned.shrink, load_bundle(report.bundle).decoding) == (1, first.decoding)
+    assert "half.safetensors was trained on cells of 9 pixels; they are closest" in capfd.readouterr().err
+    again = finetune(store, tmp_path / "run", resume=True, device="cpu", quiet=True)
+    assert again.after == report.after
+    message = "has its images at full size, but the networks that --only leaves unchanged see them at 1/2 of their size"
+    with pytest.raises(UsageError, match=message):
+        finetune(store, tmp_path / "tuned", tmp_path / "half.safetensors", only=["semseg"], **how)

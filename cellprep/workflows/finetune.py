@@ -325,6 +325,14 @@ class _Tuning:
             first_network(options, begins, together.channels or 1, together.recipe.levels, classes)
             checked.append((val_ids, together.recipe))
         recipe = checked[0][1]
+        if recipe.shrink != self.bundle.shrink and len(self.networks) < len(self._parts):
+            store, weights = (
+                f"at 1/{by} of their size" if by > 1 else "at full size" for by in (recipe.shrink, self.bundle.shrink)
+            )
+            raise UsageError(
+                f"{self.store.path} has its images {store}, but the networks that --only leaves unchanged see them "
+                f"{weights}: omit --only, or use a store with images {weights}"
+            )
         as_bundle(replace(part, recipe=recipe) if name in self.networks else part for name, part in self._parts.items())
         if writes:
             val_ids = max((ids for ids, _ in checked), key=len)

@@ -35,6 +35,7 @@ _PREDICTED: dict[str, tuple[str, _Choice]] = {
     "merged": ("#e779b5", lambda verdicts: verdicts.merged),
 }
 
+_SIDES = {"predicted": _PREDICTED, "true": _TRUTH}
 _STYLES: dict[str, Literal["-", "--"]] = {"predicted": "-", "true": "--"}
 
 
@@ -71,8 +72,8 @@ def cells_by_outcome(predicted: Annotations, truth: Annotations) -> list[CellsOf
     verdicts = judge_cells(predicted.runs, truth.runs, truth.ignore)
     return [
         CellsOfOutcome(outcome, side, colour, runs.take(choose(verdicts)))
-        for runs, side, kinds in ((predicted.runs, "predicted", _PREDICTED), (truth.runs, "true", _TRUTH))
-        for outcome, (colour, choose) in kinds.items()
+        for runs, side in ((predicted.runs, "predicted"), (truth.runs, "true"))
+        for outcome, (colour, choose) in _SIDES[side].items()
     ]
 
 
@@ -125,7 +126,7 @@ def add_legend(figure: "Figure", fontsize: float) -> None:
 
     names = [
         Line2D([], [], color=colour, linestyle=_STYLES[side], linewidth=3, label=f"{outcome} ({side})")
-        for side, kinds in (("predicted", _PREDICTED), ("true", _TRUTH))
+        for side, kinds in _SIDES.items()
         for outcome, (colour, _) in kinds.items()
     ]
     figure.legend(

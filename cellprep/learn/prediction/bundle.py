@@ -73,10 +73,8 @@ class Bundle:
             if self.energy and getattr(self.energy.recipe, name) != getattr(self.vectors.recipe, name):
                 raise UsageError(f"the weights do not match: only one of dn and wtn uses {what}")
         if len(sizes := {part.recipe.shrink: part.settings.name for part in self._first}) > 1:
-            (one, size), (other, its) = (
-                (name, f"1/{by} of their size" if by > 1 else "full size") for by, name in [*sizes.items()][:2]
-            )
-            raise UsageError(f"the weights do not match: {one} was trained on images at {size}, but {other} at {its}")
+            ones = [f"{name} at {f'1/{by} of their' if by > 1 else 'full'} size" for by, name in sizes.items()]
+            raise UsageError(f"the weights do not match: they were trained on images of other sizes: {', '.join(ones)}")
         for further in self.more:
             self._compare(further)
 

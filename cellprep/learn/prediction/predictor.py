@@ -100,7 +100,7 @@ class Predictor:
             raise UsageError(
                 "the weights do not have the diameter of their training cells: omit --diameter, or train again"
             )
-        for part in bundle.parts:
+        for part in bundle.parts:  # convolutions are faster with channels last
             part.network.to(self.machine.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def scale(self, image: Any, sides: Sides | None, shrunk: int = 1) -> Scale | None:

@@ -121,14 +121,16 @@ def compare_sizes(origins: Sequence[Origin], diameter: float | None, shrink: int
     """
     lines = []
     for origin in origins:
-        learned = origin.weights.appearance and origin.weights.appearance.middle_diameter
+        appearance = origin.weights.appearance
+        learned = appearance.median_diameter if appearance else None
         if not learned or not diameter or 1 / _OTHER_SIZE < diameter / learned < _OTHER_SIZE:
             continue
-        by = shrink * round(diameter / learned)
-        advice = f"; a store built with --shrink {by} has them at about that size" if shrink < by <= MOST_SHRINK else ""
+        best = min(max(1, round(shrink * diameter / learned)), MOST_SHRINK)
+        given = f"with --shrink {best}" if best > 1 else "without --shrink"
+        advice = f"; they are closest to this size in a store built {given}" if best != shrink else ""
         lines.append(
             f"the cells have a median diameter of {diameter:.3g} pixels, but {origin} was trained on cells of "
-            f"{learned:.3g} pixels, and other sizes take longer to learn{advice}"
+            f"{learned:.3g} pixels{advice}"
         )
     return lines
 
