@@ -71,7 +71,7 @@ def worst_window(image: Scored, side: int) -> tuple[int, int]:
 def draw(images: list[Scored], side: int, path: Path) -> None:
     """Draw a window of each image."""
     rows = -(-len(images) // COLUMNS)
-    figure = Figure(figsize=(4 * COLUMNS, 4.3 * rows + 0.4), dpi=90, layout="constrained")
+    figure = Figure(figsize=(4 * COLUMNS, 4.3 * rows + 0.4), dpi=75, layout="constrained")
     for axes, image in zip(figure.subplots(rows, COLUMNS).ravel(), images, strict=True):
         top, left = worst_window(image, side)
         axes.imshow(0.8 * grey_levels(image.pixels), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -81,7 +81,7 @@ def draw(images: list[Scored], side: int, path: Path) -> None:
         axes.set(xticks=[], yticks=[], xlim=(left - 0.5, ends[0] - 0.5), ylim=(ends[1] - 0.5, top - 0.5))
         axes.set_title(f"{image.name}: {image.score:.2f}")
     add_legend(figure, fontsize=11)
-    figure.savefig(path, pil_kwargs={"quality": 60})
+    figure.savefig(path, pil_kwargs={"quality": 40})
 
 
 def main() -> None:

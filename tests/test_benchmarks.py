@@ -120,7 +120,7 @@ def test_the_points_of_fine_tuning_that_are_there_are_shown(tmp_path):
     assert len({point.name for point in finetune.POINTS}) == len(finetune.POINTS) == 18
     assert rows[0] == ["BBBC039, nuclei, fluorescence", "0", "nuclei", "0.000", "0.900", "0.800", "0.700"]
     assert [row[1:3] for row in rows if row[0].startswith("BBBC039")] == [
-        ["0", "nuclei"], ["3", "nothing"], ["3", "nuclei"], ["10", "nothing"], ["10", "nuclei"],
+        ["0", "nuclei"], ["3", "random weights"], ["3", "nuclei"], ["10", "random weights"], ["10", "nuclei"],
     ]  # fmt: skip
     finetune.draw(points, tmp_path / "curve.webp")
     assert (tmp_path / "curve.webp").stat().st_size > 5_000
