@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from command_lines import COMMANDS
+from conftest import tree
 
-from cellprep.cli.existing import replaced
+from cellprep.cli.existing import FILES, replaced
 from cellprep.errors import UsageError
 
 ROOT = Path(__file__).parent.parent
@@ -54,11 +55,13 @@ def test_files_and_folders_are_replaced_whole_or_stay(cli, write_csv, tmp_path):
     csv, out, folds = write_csv("a,1 3 7 3,6,5,x"), tmp_path / "labels", tmp_path / "folds.csv"
     line = ("convert", csv, "--to", "label-tiff", "--out", out, "--jobs", 1, "--quiet")
     assert cli(*line).exit_code == 0
-    (out / "old.tif").touch()
+    before = tree(out)
     assert cli(*line[:1], tmp_path / "nowhere", *line[2:], "--overwrite").exit_code == 1
-    assert (out / "old.tif").exists()  # it came back
+    assert tree(out) == before  # it came back
+    csv.write_text(csv.read_text().replace("a,1", "b,1"))
+    (out / ".DS_Store").touch()
     assert cli(*line, "--overwrite").output == ""
-    assert sorted(path.name for path in out.iterdir()) == ["a.tif", "a_classes.csv"]
+    assert sorted(path.name for path in out.iterdir()) == [FILES, "b.tif", "b_classes.csv"]
     folds.write_text("old")
     write_csv("a,1 3 7 3,6,5,x", "b,1 3 7 3,6,5,x")
     assert cli("split", csv, "--folds", 2, "--out", folds, "--jobs", 1, "--overwrite").exit_code == 0
@@ -91,16 +94,23 @@ def test_what_may_be_the_users_is_never_replaced(cli, write_csv, tmp_path, monke
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_folders_with_other_files_images_or_stores_are_not_replaced(cli, write_csv, tmp_path):
+def test_folders_with_other_files_are_not_replaced(cli, write_csv, tmp_path):
+    """Such as a folder of images, which has the same kinds of files as output."""
     csv, out = write_csv("a,1 3 7 3,6,5,x"), tmp_path / "out"
     line = ("convert", csv, "--to", "label-tiff", "--out", out, "--jobs", 1, "--quiet", "--overwrite")
-    (out / "deep").mkdir(parents=True)
+    out.mkdir()
+    (out / "image.tif").touch()
+    result = cli(*line)
+    assert (result.exit_code, f"out has no {FILES}, so that it may contain" in result.stderr) == (2, True)
+    (out / "image.tif").unlink()
+    assert cli(*line).exit_code == 0
     for name, why in {
-        "deep/notes.docx": "notes.docx is not output of this command",
-        "deep/a.png": "has images but no cells",
+        "b.tif": "b.tif is not output of this command: move it",
+        "deep/notes.docx": "notes.docx is not output of this command: move it",
         "deep/s.zarr": "s.zarr is a store",
     }.items():
         own = out / name
+        own.parent.mkdir(exist_ok=True)
         if own.suffix == ".zarr":
             assert cli("build-targets", csv, "--jobs", 1, "--quiet", "--out", own).exit_code == 0
         else:

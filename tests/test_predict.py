@@ -26,6 +26,7 @@ from cellprep import (
     open_source,
     open_store,
 )
+from cellprep.cli.existing import FILES
 from cellprep.commands.export import export_labels
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn import (
@@ -705,7 +706,7 @@ def test_the_commands_bundle_and_predict(files, cli):
     assert result.stderr.startswith(f"{bundle}: wn, semseg, 0.")
     result = cli("predict", "--weights", bundle, files / "images", "--out", out, "--to", "coco", "--to", "label-tiff")
     assert result.exit_code == 0, result.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["a.tif", "b.tif", "coco.json"]
+    assert sorted(path.name for path in out.iterdir()) == [FILES, "a.tif", "b.tif", "coco.json"]
     for more, kept in (([], 0), (["--min-area", 0], 1)):
         place = files / f"out{kept}"
         huge = files / "huge.safetensors"

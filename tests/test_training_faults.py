@@ -11,7 +11,7 @@ from test_train import write_discs
 
 from cellprep import BuildOptions, build_targets, open_source
 from cellprep.learn import load_weights
-from cellprep.learn.training.folder import RunFolder
+from cellprep.system.locks import held
 
 __all__ = ["pytestmark"]
 
@@ -82,8 +82,17 @@ def test_a_full_disk_keeps_the_last_checkpoint(words, undisturbed, tmp_path, cli
 
 
 def test_two_processes_do_not_train_in_one_folder(words, tmp_path, cli):
-    with RunFolder(tmp_path / "run").held():
-        result = cli(*words, tmp_path / "run")
+    run = tmp_path / "run"
+    with held(run):
+        result = cli(*words, run)
     assert result.exit_code == 2
-    assert result.stderr == f"error: another process is training in {tmp_path / 'run'}: wait until it ends\n"
+    assert result.stderr == f"error: another process is training in {run}: wait until it ends\n"
     assert not list(tmp_path.iterdir())
+    run.mkdir()
+    (run / "run.json").write_text("{}")
+    for place in (run, run / "dn"):  # one of several trainings
+        with held(place):
+            result = cli(*words, run, "--overwrite")
+        assert result.exit_code == 2
+        assert result.stderr == f"error: another process is training in {place}: wait until it ends\n"
+    assert [*run.iterdir()] == [run / "run.json"]

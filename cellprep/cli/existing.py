@@ -1,23 +1,25 @@
 """Existing output of commands: refused by default, or replaced on request."""
 
 import glob
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from cellprep.errors import OutputError, UsageError
+from cellprep.system.locks import refuse_held
+from cellprep.system.output import write_whole
 from cellprep.system.places import is_place, is_remote
 
 RUN = "run.json"  # in the folder of every training
 MAPS_KEY = "cellprep-maps"  # in the attributes of predicted maps
-PICTURES = frozenset({".png"})  # the files in a folder of pictures of the worst images
+FILES = ".cellprep-files.json"  # in every other folder that a command wrote: the names of its files
 
-_CELLS = frozenset({".tif", ".json", ".csv", ".geojson", ".zip", ".npy", ".txt", ".yaml", ".zarr"})  # of formats
-_IMAGES = frozenset({".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".bmp", ".webp"})  # next to them, never alone
+_OF_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})  # created by operating systems, as hidden files are
 
 
 def refuse_read(places: Iterable[Path], read: Iterable[Any]) -> None:
@@ -47,9 +49,7 @@ def refuse_existing(places: Iterable[Path]) -> None:
 
 
 @contextmanager
-def replaced(
-    places: Iterable[Path], read: Iterable[Any], mark: str = "", only: frozenset[str] = frozenset()
-) -> Iterator[None]:
+def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = FILES) -> Iterator[None]:
     """Replace existing output: move a folder aside, and restore it unless a new one takes its place.
 
     A file stays, as commands replace it when the new one is complete.
@@ -61,14 +61,14 @@ def replaced(
     read
         The inputs, which must not be in these folders; values other than paths and globs are skipped.
     mark
-        The file that marks a folder as written by the command; without one, the kinds of its files decide.
-    only
-        The only suffixes of the files that the command writes; by default those of all formats.
+        The file that marks a folder as written by the command; `FILES` also says which files it wrote.
 
     Raises
     ------
     UsageError
-        If a folder contains an input, or was not written by a command.
+        If a folder contains an input, was not written by a command, contains other files, or is in use by a training.
+    OutputError
+        If a folder cannot be moved.
     """
     folders = [path for path in places if _is_taken(path) and path.is_dir()]
     local = [str(place) for place in read if is_place(place) and not is_remote(place)]
@@ -76,7 +76,8 @@ def replaced(
     inputs = [Path(place).resolve() for place in (*local, *matched)]
     for folder in folders:
         _refuse_foreign(folder, inputs, mark)
-        _refuse_content(folder, mark, only)
+        _refuse_content(folder, mark)
+        refuse_held(folder)
     moved: dict[Path, Path] = {}
     try:
         for folder in folders:
@@ -122,30 +123,55 @@ def _refuse_foreign(folder: Path, inputs: Iterable[Path], mark: str) -> None:
     zarr = folder / "zarr.json"
     if zarr.exists() and MAPS_KEY not in zarr.read_text(encoding="utf-8", errors="replace"):
         raise UsageError(f"{folder} is a store or other Zarr data: remove it yourself, or choose another --out")
-    if mark and not (folder / mark).exists():
+    if not zarr.exists() and not (folder / mark).exists():
         raise UsageError(f"{folder} has no {mark}, so that it may contain other files: choose another --out")
 
 
-def _refuse_content(folder: Path, mark: str, only: frozenset[str]) -> None:
-    """Refuse to replace a folder with a store, or with files that the command does not write."""
+def _refuse_content(folder: Path, mark: str) -> None:
+    """Refuse to replace a folder with a store, or with files that the command did not write."""
     from cellprep.store.metadata import attributes_in
 
-    found = set()
+    record = folder / FILES
+    for name in _files_in(folder):
+        zarr = folder / name / "zarr.json"
+        if zarr.is_file() and attributes_in(zarr.read_bytes()):
+            raise UsageError(f"{zarr.parent} is a store: remove it yourself, or choose another --out")
+    if mark == FILES and record.is_file():
+        written = set(json.loads(record.read_text(encoding="utf-8")))
+        if others := [name for name in _files_in(folder) if name not in written]:
+            raise UsageError(f"{folder / others[0]} is not output of this command: move it, or choose another path")
+
+
+def _files_in(folder: Path) -> list[str]:
+    """Return the relative paths of the files in a folder, in order; a Zarr group or array counts as one."""
+    names = []
     for top, folders, files in os.walk(folder):
-        place = Path(top)
+        place = Path(top).relative_to(folder)
         if "zarr.json" in files:
-            if attributes_in((place / "zarr.json").read_bytes()):
-                raise UsageError(f"{place} is a store: remove it yourself, or choose another --out")
-            found.add(".zarr")
+            names.append(place.as_posix())
             folders.clear()
-            continue
-        for name in files if not mark else ():
-            suffix = Path(name).suffix.lower()
-            if suffix not in (only or _CELLS | _IMAGES):
-                raise UsageError(f"{place / name} is not output of this command: move it, or choose another path")
-            found.add(suffix)
-    if not mark and not only and found and not found & _CELLS:
-        raise UsageError(f"{folder} has images but no cells, so that it is not output: choose another --out")
+        else:
+            names += [(place / file).as_posix() for file in files if not _is_of_system(file)]
+    return sorted(names)
+
+
+def _is_of_system(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
+@contextmanager
+def recorded(places: Iterable[Path], mark: str = FILES) -> Iterator[None]:
+    """At the end, successful or not, write the names of the files in each new folder, which `replaced` needs.
+
+    Runs and Zarr data mark themselves, and readers of Zarr would warn about a further file.
+    """
+    try:
+        yield
+    finally:
+        for folder in filter(is_folder, places if mark == FILES else ()):
+            if (names := _files_in(folder)) and names != ["."]:
+                with suppress(OutputError):
+                    write_whole(folder / FILES, json.dumps(names, indent=0, ensure_ascii=False) + "\n")
 
 
 def is_first_process() -> bool:

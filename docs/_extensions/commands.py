@@ -50,7 +50,10 @@ EXISTING = """
 
 No command changes existing files or folders unless you ask for it.
 A folder that `--overwrite` replaces is moved aside first and comes back if the command fails.
-Folders that contain the input, the working directory, a store, or files that are not output are never replaced.
+Folders that contain the input, the working directory, a store, or files that are not output are never replaced, nor
+is the folder of a training that is still running.
+The hidden file `.cellprep-files.json` in a folder of output names the files that the command wrote.
+Folders without it, such as those that Python functions or earlier versions wrote, must be removed by hand.
 
 | command | option | if something exists there |
 |---|---|---|

@@ -50,15 +50,15 @@ class Cell:
     def inertia(self) -> tuple[float, float, float]:
         """The inertia tensor: its elements (0, 0), (0, 1) and (1, 1).
 
-        Moments are computed like in `skimage.measure.moments_central`, by the same two matrix products, up to order 3:
-        with a lower order the linear algebra library would sum in another order.
+        Moments are computed like in `skimage.measure.moments_central`, by the same two calls, up to order 3: with
+        other products or a lower order the linear algebra library may sum in another order, depending on the processor.
         """
         powers = [
             (np.arange(size, dtype=float) - centre)[:, np.newaxis] ** np.arange(4.0)
             for size, centre in zip(self.mask.shape, (total / self.area for total in self._sums), strict=True)
         ]
-        of_columns = np.tensordot(self.mask.astype(float), powers[0], axes=([0], [0])).T
-        moments = np.tensordot(of_columns, powers[1], axes=([1], [0]))
+        of_columns = np.einsum("rc,rk->kc", self.mask.astype(float), powers[0], optimize="greedy")
+        moments = np.einsum("kc,cl->kl", of_columns, powers[1], optimize="greedy")
         pixels, both = moments[0, 0], moments[2, 0] + moments[0, 2]
         a, c = (both - moments[2, 0]) / pixels, (both - moments[0, 2]) / pixels
         return float(a), float(-moments[1, 1] / pixels), float(c)

@@ -5,12 +5,9 @@ every file is complete, and all files of the epoch of the state exist.
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn.training.checkpoint import load_state, save_state
@@ -73,33 +70,6 @@ class RunFolder:
                 "or give another --out"
             )
         raise UsageError(f"{self.path} is not empty: give another --out")
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other processes from training in this folder in this context.
-
-        Raises
-        ------
-        UsageError
-            If another process is training in it.
-        OutputError
-            If its parent folder cannot be written to.
-        """
-        self._make(self.path.parent)
-        file = self.path.parent / f".{self.path.name}.lock"
-        lock = FileLock(file, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise UsageError(f"another process is training in {self.path}: wait until it ends") from error
-        except OSError as error:
-            raise OutputError(f"cannot write {file}: {error.strerror}") from error
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                file.unlink()
-            lock.release()
 
     def begin(self, settings: dict[str, Any]) -> None:
         """Make the folder and write the settings of the run.

@@ -28,6 +28,7 @@ from cellprep.learn.training.scoring import InstanceScorer
 from cellprep.learn.training.trainer import Shown, Trainer
 from cellprep.learn.weights import Weights, save_weights
 from cellprep.store import Store, StoreLike, as_store
+from cellprep.system.locks import held
 from cellprep.system.options import options_of, takes
 from cellprep.system.progress import progress_bar
 from cellprep.text.notebook import notebook_html
@@ -176,7 +177,7 @@ def _train(store: Store, options: TrainOptions, machine: Machine, here: Processe
     )
     whole = validation_loader(store, plan.val_ids, plan.crops, plan.normalisation, network.multiple, workers)
     settings = {"options": options.to_dict(), **plan.to_dict()}
-    with folder.held() if writes else nullcontext():
+    with held(folder.path) if writes else nullcontext():
         state = share(folder.take_up(settings) if options.resume and writes else None)
         if writes and not options.resume:
             origin = {"origin": [its.to_dict() for its in plan.origins]} if plan.origins else {}
