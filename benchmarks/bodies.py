@@ -28,6 +28,7 @@ from cellprep.learn.networks.layers import Body
 from cellprep.learn.prediction.bundle import as_bundle
 from cellprep.learn.prediction.tiles import round_up
 from cellprep.learn.weights import load_weights
+from cellprep.system.output import write_whole
 from cellprep.workflows.series import score, validation_images
 
 BATCH, CROP, EPOCHS = 8, 256, 4
@@ -196,7 +197,7 @@ def measure(out: Path, name: str, seconds: float) -> None:
         step, image = step_seconds(body), image_seconds(body)
         size = sum(parameter.numel() for parameter in body.parameters())
         crops = BATCH * max(1, round(seconds / step / EPOCHS))
-        plan.write_text(json.dumps({"crops": EPOCHS * crops, "step": step, "image": image, "parameters": size}))
+        write_whole(plan, json.dumps({"crops": EPOCHS * crops, "step": step, "image": image, "parameters": size}))
     planned = json.loads(plan.read_text())
     store = open_store(out / "data.zarr")
     trained = train(
@@ -220,8 +221,8 @@ def measure(out: Path, name: str, seconds: float) -> None:
     bundle = with_decoding(as_bundle([*others, load_weights(run)]), given.decoding)
     report, problems = score(store, bundle, validation_images(run), out / f"{name}-predicted", HOW)
     assert report and not problems, problems
-    metrics = trained.to_dataframe().iloc[-1].to_dict()
-    file.write_text(json.dumps({**planned, **metrics, **report.scores["overall"]}, indent=2) + "\n")
+    loss = float(trained.to_dataframe()["val_loss"].min())  # of the epoch whose weights are scored
+    write_whole(file, json.dumps({**planned, "val_loss": loss, **report.scores["overall"]}, indent=2) + "\n")
 
 
 def rows(out: Path) -> list[list[str]]:

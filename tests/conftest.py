@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cellprep.cli import app
 from cellprep.system import flushing
+from cellprep.system.aside import FILES
 
 # Threads of torch that wait for each other take longer than the tiny networks here; set before torch is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -90,6 +91,16 @@ def write_csv(tmp_path):
 def tree(folder):
     """Every file below a folder, with its bytes."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def names_in(folder):
+    """The names in a folder of output, without the list of its files."""
+    return sorted(path.name for path in folder.iterdir() if path.name != FILES)
+
+
+def output(folder):
+    """The files of a folder of output, without their list, with their bytes."""
+    return {name: content for name, content in tree(folder).items() if name != FILES}
 
 
 @st.composite

@@ -12,7 +12,6 @@ from conftest import tree
 from PIL import Image
 
 from cellprep import EvaluationOptions, evaluate, open_prediction, open_source, open_store
-from cellprep.cli.existing import FILES
 from cellprep.core.rle import encode_rle, parse_rle
 from cellprep.errors import SourceError, UnpairedError
 
@@ -307,7 +306,7 @@ def test_pictures_of_the_worst_images(cli, found, truth, tmp_path):
     out = tmp_path / "worst"
     result = cli("evaluate", found, truth, "--worst", 2, "--pictures", out)
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in out.iterdir()) == [FILES, "01-a.png", "02-b.png"]
+    assert sorted(path.name for path in out.iterdir()) == ["01-a.png", "02-b.png"]
     assert "\nimage  kaggle_map" in result.stdout
     worst, best = (colours(out / name) for name in ("01-a.png", "02-b.png"))
     for colour in ("#00b884", "#56b4e9", "#e69f00"):

@@ -1,14 +1,16 @@
 """Existing outputs: all commands refuse them equally, and replace them on request."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
 from command_lines import COMMANDS
 from conftest import tree
 
-from cellprep.cli.existing import FILES, replaced
+from cellprep.cli.existing import RUN, replaced
 from cellprep.errors import UsageError
+from cellprep.system.aside import FILES
 
 ROOT = Path(__file__).parent.parent
 WRITES = [(name, option) for name, command in COMMANDS.items() for option in command.callback.writes]
@@ -108,6 +110,7 @@ def test_folders_with_other_files_are_not_replaced(cli, write_csv, tmp_path):
         "b.tif": "b.tif is not output of this command: move it",
         "deep/notes.docx": "notes.docx is not output of this command: move it",
         "deep/s.zarr": "s.zarr is a store",
+        ".notes": ".notes is not output of this command: move it",
     }.items():
         own = out / name
         own.parent.mkdir(exist_ok=True)
@@ -117,8 +120,30 @@ def test_folders_with_other_files_are_not_replaced(cli, write_csv, tmp_path):
             own.touch()
         result = cli(*line)
         assert (result.exit_code, why in result.stderr, own.exists()) == (2, True, True), result.stderr
-        if own.is_file():
-            own.unlink()
+        shutil.rmtree(own) if own.is_dir() else own.unlink()
+    for damaged in ("", "{", "5", '{"a.tif": 1}'):
+        (out / FILES).write_text(damaged)
+        result = cli(*line)
+        assert (result.exit_code, f"{FILES} is damaged: remove {out} yourself" in result.stderr) == (2, True)
+
+
+def test_pictures_and_trainings_do_not_replace_predictions(tmp_path):
+    for name, mark in (("a.tif", ""), ("zarr.json", RUN)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_text('{"attributes": {"cellprep-maps": 1}}')
+        with pytest.raises(UsageError, match=r"is not output of this command|is a store or other Zarr"):
+            replaced([folder], [], mark).__enter__()
+
+
+def test_an_empty_folder_does_not_replace_output(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a.png").touch()
+    with pytest.raises(KeyboardInterrupt), replaced([folder], [], ""):
+        folder.mkdir()
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "a.png"]
 
 
 def test_images_that_a_glob_finds_are_not_replaced(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 import torch
 import zarr
-from conftest import tree
+from conftest import names_in, output, tree
 from PIL import Image
 
 from cellprep import (
@@ -26,7 +26,6 @@ from cellprep import (
     open_source,
     open_store,
 )
-from cellprep.cli.existing import FILES
 from cellprep.commands.export import export_labels
 from cellprep.errors import OutputError, UsageError, WeightsError
 from cellprep.learn import (
@@ -266,7 +265,7 @@ def test_masks_come_from_files_a_store_or_a_network(folder, labels, oracles, all
     )
     assert not report.errors()
     assert report.notes() == [f"{folder / 'out'}: 2 images, 10 cells (on cpu, float32)"]
-    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.tif", "b.tif"]
+    assert [*output(folder / "out")] == ["a.tif", "b.tif"]
     np.testing.assert_array_equal(tifffile.imread(folder / "out" / "b.tif"), labels)
 
 
@@ -491,7 +490,7 @@ def test_images_that_fail_stop_no_other(folder, oracles):
         strict=True,
     ):
         assert re.search(problem, line)
-    assert len(list((folder / "out").iterdir())) == 2
+    assert len(output(folder / "out")) == 2
 
 
 def test_nothing_is_written_if_all_fail_or_something_is_there(folder, oracles, all_knowing):
@@ -546,7 +545,7 @@ def test_a_dn_alone_gives_its_vectors_and_pictures(folder, elsewhere, monkeypatc
     maps = folder / "maps" if elsewhere else None
     report = run(folder, bundle, masks=folder / "masks", maps=maps)
     assert report.notes()[0] == f"{folder / 'out'}: vectors of 2 images, no instances (on cpu, float32)"
-    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.png", "b.png", *["maps.zarr"][elsewhere:]]
+    assert names_in(folder / "out") == ["a.png", "b.png", *["maps.zarr"][elsewhere:]]
     group = zarr.open_group(maps or folder / "out" / "maps.zarr", mode="r")
     assert sorted(group["b"]) == ["semseg", "uvec"]
     pixels, mask = np.asarray(Image.open(folder / "images" / "b.png")), tifffile.imread(folder / "masks" / "b.tif")
@@ -556,7 +555,7 @@ def test_a_dn_alone_gives_its_vectors_and_pictures(folder, elsewhere, monkeypatc
         assert picture.size[0] > 3 * picture.size[1]  # the image, its mask, its vectors, side by side
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     report = run(folder, bundle, "plain", masks=folder / "masks")
-    assert [path.name for path in (folder / "plain").iterdir()] == ["maps.zarr"]
+    assert names_in(folder / "plain") == ["maps.zarr"]
     assert report.notes()[-1] == "no pictures, as matplotlib is missing: pip install 'cellprep[plot]'"
 
 
@@ -603,7 +602,7 @@ def test_without_images_those_that_the_run_was_validated_on(runs, cli):
         "masks: from data.zarr, as there is no semantic network",
         "predictions: vectors of 1 image, no instances (on cpu, float32)",
     ]
-    assert sorted(path.name for path in Path("predictions").iterdir()) == ["b.png", "maps.zarr"]
+    assert names_in(Path("predictions")) == ["b.png", "maps.zarr"]
     Path("data.zarr").rename("other.zarr")
     result = cli("predict", "--weights", "runs/dn")
     assert result.exit_code == 2
@@ -706,7 +705,7 @@ def test_the_commands_bundle_and_predict(files, cli):
     assert result.stderr.startswith(f"{bundle}: wn, semseg, 0.")
     result = cli("predict", "--weights", bundle, files / "images", "--out", out, "--to", "coco", "--to", "label-tiff")
     assert result.exit_code == 0, result.stderr
-    assert sorted(path.name for path in out.iterdir()) == [FILES, "a.tif", "b.tif", "coco.json"]
+    assert [*output(out)] == ["a.tif", "b.tif", "coco.json"]
     for more, kept in (([], 0), (["--min-area", 0], 1)):
         place = files / f"out{kept}"
         huge = files / "huge.safetensors"

@@ -15,7 +15,6 @@ from cellprep import (
     open_store,
     roundtrip,
 )
-from cellprep.cli.existing import FILES
 from cellprep.commands.demo import write_dataset
 from cellprep.commands.roundtrip.decoded import DecodedStore
 from cellprep.core.decode import DEFAULT_DECODER
@@ -95,7 +94,7 @@ def test_command_draws_the_worst(cli, built, tmp_path):
     assert result.exit_code == 0, result.output
     assert "\n\nlowest scores, decoded by original:\n" in result.stdout
     worst = result.stdout.splitlines()[-1].split()[0]
-    assert sorted(path.name for path in out.iterdir()) == [FILES, f"01-{worst}.png"]
+    assert sorted(path.name for path in out.iterdir()) == [f"01-{worst}.png"]
     result = cli(*args)
     assert result.exit_code == 1
     assert f"{out} already exists: replace it with --overwrite, or choose another path" in result.stderr

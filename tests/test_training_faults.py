@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import shutil
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from test_safety import small_disk
 from test_train import write_discs
 
 from cellprep import BuildOptions, build_targets, open_source
+from cellprep.cli.existing import RUN, replaced
+from cellprep.errors import UsageError
 from cellprep.learn import load_weights
 from cellprep.system.locks import held
 
@@ -90,9 +93,9 @@ def test_two_processes_do_not_train_in_one_folder(words, tmp_path, cli):
     assert not list(tmp_path.iterdir())
     run.mkdir()
     (run / "run.json").write_text("{}")
-    for place in (run, run / "dn"):  # one of several trainings
-        with held(place):
-            result = cli(*words, run, "--overwrite")
-        assert result.exit_code == 2
-        assert result.stderr == f"error: another process is training in {place}: wait until it ends\n"
+    (tmp_path / "link").symlink_to(run)
+    for place in (run, run / "fold-0" / "dn", tmp_path / "link"):
+        with held(place), pytest.raises(UsageError, match="another process is training in"):
+            replaced([run], [], RUN).__enter__()
+    shutil.rmtree(run / "fold-0")
     assert [*run.iterdir()] == [run / "run.json"]

@@ -14,18 +14,10 @@ from typer.core import TyperCommand
 from typer.models import OptionInfo
 
 from cellprep.cli.application import Version, app
-from cellprep.cli.existing import (
-    FILES,
-    RUN,
-    is_first_process,
-    is_folder,
-    recorded,
-    refuse_existing,
-    refuse_read,
-    replaced,
-)
+from cellprep.cli.existing import PICTURES, RUN, is_first_process, is_folder, refuse_existing, refuse_read, replaced
 from cellprep.cli.options import ALIASES
 from cellprep.errors import UsageError
+from cellprep.system.aside import FILES
 from cellprep.system.options import GROUPS, Declared, Option, options_of, taken, unfolded
 from cellprep.system.progress import say_first
 
@@ -118,8 +110,8 @@ def command(
                 refuse_existing(places)
             if overwrites and resumes:
                 raise UsageError("--resume continues existing output, but --overwrite replaces it: give one of them")
-            mark = FILES if resumes is None else RUN
-            with replaced(places, reads, mark) if overwrites else nullcontext(), recorded(places, mark):
+            mark = RUN if resumes is not None else PICTURES if "pictures" in writes else FILES
+            with replaced(places, reads, mark) if overwrites else nullcontext():
                 function(**values, **made)
 
         def find_fault(values: dict[str, Any]) -> None:

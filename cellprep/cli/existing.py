@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from cellprep.errors import OutputError, UsageError
+from cellprep.system.aside import FILES, files_in
 from cellprep.system.locks import refuse_held
-from cellprep.system.output import write_whole
 from cellprep.system.places import is_place, is_remote
 
 RUN = "run.json"  # in the folder of every training
 MAPS_KEY = "cellprep-maps"  # in the attributes of predicted maps
-FILES = ".cellprep-files.json"  # in every other folder that a command wrote: the names of its files
-
-_OF_SYSTEMS = frozenset({"thumbs.db", "desktop.ini"})  # created by operating systems, as hidden files are
+PICTURES = ""  # no mark: a folder of pictures contains nothing else
 
 
 def refuse_read(places: Iterable[Path], read: Iterable[Any]) -> None:
@@ -61,7 +59,7 @@ def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = FILES) -> 
     read
         The inputs, which must not be in these folders; values other than paths and globs are skipped.
     mark
-        The file that marks a folder as written by the command; `FILES` also says which files it wrote.
+        The file that marks a folder as output: `RUN`, or `FILES`, which also names its files; or `PICTURES`.
 
     Raises
     ------
@@ -89,9 +87,11 @@ def replaced(places: Iterable[Path], read: Iterable[Any], mark: str = FILES) -> 
         yield
     finally:
         for folder, aside in moved.items():
-            if folder.exists():
+            if _is_taken(folder):
                 shutil.rmtree(aside, ignore_errors=True)
             elif aside.exists():
+                with suppress(OSError):
+                    folder.rmdir()  # made, but nothing is in it
                 aside.rename(folder)
 
 
@@ -120,58 +120,41 @@ def _refuse_foreign(folder: Path, inputs: Iterable[Path], mark: str) -> None:
         raise UsageError(f"{folder} contains the working directory or your home directory: choose another --out")
     if within := [place for place in inputs if place.exists() and place.is_relative_to(own)]:
         raise UsageError(f"the input {within[0]} is in {folder}: choose another --out")
-    zarr = folder / "zarr.json"
-    if zarr.exists() and MAPS_KEY not in zarr.read_text(encoding="utf-8", errors="replace"):
-        raise UsageError(f"{folder} is a store or other Zarr data: remove it yourself, or choose another --out")
-    if not zarr.exists() and not (folder / mark).exists():
-        raise UsageError(f"{folder} has no {mark}, so that it may contain other files: choose another --out")
+    if (zarr := folder / "zarr.json").exists():
+        if mark != FILES or MAPS_KEY not in zarr.read_text(encoding="utf-8", errors="replace"):
+            raise UsageError(f"{folder} is a store or other Zarr data: remove it yourself, or choose another path")
+    elif mark and not (folder / mark).is_file():
+        raise UsageError(
+            f"{folder} has no {mark}, so that it may contain other files: remove it yourself, or choose another path"
+        )
 
 
 def _refuse_content(folder: Path, mark: str) -> None:
-    """Refuse to replace a folder with a store, or with files that the command did not write."""
+    """Refuse to replace a folder with a store, or with files that no command wrote; a run is not examined."""
     from cellprep.store.metadata import attributes_in
 
-    record = folder / FILES
-    for name in _files_in(folder):
-        zarr = folder / name / "zarr.json"
-        if zarr.is_file() and attributes_in(zarr.read_bytes()):
-            raise UsageError(f"{zarr.parent} is a store: remove it yourself, or choose another --out")
-    if mark == FILES and record.is_file():
-        written = set(json.loads(record.read_text(encoding="utf-8")))
-        if others := [name for name in _files_in(folder) if name not in written]:
-            raise UsageError(f"{folder / others[0]} is not output of this command: move it, or choose another path")
+    names = files_in(folder)
+    for name in sorted(names, key=lambda name: name.count("/")):
+        if name.endswith("/zarr.json") and attributes_in((folder / name).read_bytes()):
+            raise UsageError(f"{(folder / name).parent} is a store: remove it yourself, or choose another path")
+    if mark == RUN or "zarr.json" in names:
+        return
+    if mark == PICTURES:
+        others = [name for name in names if not name.lower().endswith(".png")]
+    else:
+        others = sorted({*names}.difference(map(str, _listed(folder / mark))))
+    if others:
+        raise UsageError(f"{folder / others[0]} is not output of this command: move it, or choose another path")
 
 
-def _files_in(folder: Path) -> list[str]:
-    """Return the relative paths of the files in a folder, in order; a Zarr group or array counts as one."""
-    names = []
-    for top, folders, files in os.walk(folder):
-        place = Path(top).relative_to(folder)
-        if "zarr.json" in files:
-            names.append(place.as_posix())
-            folders.clear()
-        else:
-            names += [(place / file).as_posix() for file in files if not _is_of_system(file)]
-    return sorted(names)
-
-
-def _is_of_system(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _OF_SYSTEMS
-
-
-@contextmanager
-def recorded(places: Iterable[Path], mark: str = FILES) -> Iterator[None]:
-    """At the end, successful or not, write the names of the files in each new folder, which `replaced` needs.
-
-    Runs and Zarr data mark themselves, and readers of Zarr would warn about a further file.
-    """
+def _listed(file: Path) -> list[str]:
     try:
-        yield
-    finally:
-        for folder in filter(is_folder, places if mark == FILES else ()):
-            if (names := _files_in(folder)) and names != ["."]:
-                with suppress(OutputError):
-                    write_whole(folder / FILES, json.dumps(names, indent=0, ensure_ascii=False) + "\n")
+        names = json.loads(file.read_bytes())
+        if isinstance(names, list):
+            return names
+    except (OSError, ValueError, RecursionError):
+        pass
+    raise UsageError(f"{file} is damaged: remove {file.parent} yourself, or choose another path")
 
 
 def is_first_process() -> bool:

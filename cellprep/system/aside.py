@@ -1,5 +1,7 @@
 """Output that appears only when it is complete: it is written under another name, then renamed."""
 
+import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -8,6 +10,11 @@ from pathlib import Path
 
 from cellprep.errors import OutputError
 from cellprep.system.flushing import flush_below, flush_file, flush_names
+
+FILES = ".cellprep-files"  # in every folder of output: the names of its files
+
+_ZARR = "zarr.json"
+_OF_SYSTEMS = frozenset({".ds_store", "thumbs.db", "desktop.ini"})  # created by operating systems
 
 
 @contextmanager
@@ -34,8 +41,14 @@ def written_aside(out: Path) -> Iterator[Path]:
 
 
 def publish(aside: Path, out: Path) -> None:
-    """Flush a temporary file or folder to disk, then rename it to `out`."""
+    """Flush a temporary file or folder to disk, then rename it to `out`.
+
+    A folder gets a list of its files, so that it can be told from a folder with other files. Zarr data get none, as
+    its readers would warn about the list.
+    """
     if aside.is_dir():
+        if not (aside / _ZARR).exists():
+            (aside / FILES).write_text(json.dumps(files_in(aside), indent=0), encoding="utf-8")
         flush_below(aside)
     else:
         flush_file(aside)
@@ -43,6 +56,30 @@ def publish(aside: Path, out: Path) -> None:
         out.rmdir()
     aside.rename(out)
     flush_names(out.parent)
+
+
+def files_in(folder: Path) -> list[str]:
+    """Return the relative paths of the files in a folder, in order, without the list of them.
+
+    A Zarr array counts as one file, and so does a link to a folder. Files of operating systems are left out.
+    """
+    names = []
+    for top, folders, files in os.walk(folder):
+        place = Path(top)
+        if _ZARR in files and _is_array(place / _ZARR):
+            folders.clear()
+            found = [_ZARR]
+        else:
+            found = [*files, *(name for name in folders if (place / name).is_symlink())]
+        names += [(place / name).relative_to(folder).as_posix() for name in found if name.lower() not in _OF_SYSTEMS]
+    return sorted(name for name in names if name != FILES)
+
+
+def _is_array(metadata: Path) -> bool:
+    try:
+        return bool(json.loads(metadata.read_bytes())["node_type"] == "array")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _is_empty_folder(path: Path) -> bool:

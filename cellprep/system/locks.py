@@ -20,7 +20,8 @@ def held(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    file = folder.parent / _lock_name(folder.name)
+    place = folder.resolve()  # one lock under every name
+    file = place.parent / _lock_name(place.name)
     lock = FileLock(file, timeout=0)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -38,17 +39,17 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def refuse_held(folder: Path) -> None:
-    """Refuse a folder, or one of several trainings in it, that another process is training in.
+    """Refuse a folder that another process is training in, directly or in a folder below it.
 
     Raises
     ------
     UsageError
         If there is such a process.
     """
-    inner = [folder / file.name[1:].removesuffix(".lock") for file in folder.glob(_lock_name("*"))]
-    for place in (folder, *inner):
-        if (place.parent / _lock_name(place.name)).exists():
-            with held(place):
+    place = folder.resolve()
+    for file in (place.parent / _lock_name(place.name), *place.rglob(_lock_name("*"))):
+        if file.exists():
+            with held(file.with_name(file.name[1:].removesuffix(".lock"))):
                 pass
 
 

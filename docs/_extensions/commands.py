@@ -49,11 +49,12 @@ EXISTING = """
 ## Existing output
 
 No command changes existing files or folders unless you ask for it.
-A folder that `--overwrite` replaces is moved aside first and comes back if the command fails.
-Folders that contain the input, the working directory, a store, or files that are not output are never replaced, nor
-is the folder of a training that is still running.
-The hidden file `.cellprep-files.json` in a folder of output names the files that the command wrote.
-Folders without it, such as those that Python functions or earlier versions wrote, must be removed by hand.
+A folder that `--overwrite` replaces is moved aside first and comes back if the command fails before it writes anything.
+Folders that contain the input, the working directory, a store, or files that are not output are never replaced.
+The hidden file `.cellprep-files` in a folder of output lists its files.
+Folders of output from earlier versions have no such list and must be removed by hand.
+A training, and Zarr data from `predict --maps`, are replaced with everything in their folder, but not while a network
+is being trained there.
 
 | command | option | if something exists there |
 |---|---|---|
