@@ -91,7 +91,10 @@ def test_two_processes_do_not_train_in_one_folder(words, tmp_path, cli):
     assert result.exit_code == 2
     assert result.stderr == f"error: another process is training in {run}: wait until it ends\n"
     assert not list(tmp_path.iterdir())
-    run.mkdir()
+    with held(run):
+        result = cli("train", "all", *words[2:], run)
+    assert result.stderr == f"error: another process is training in {run}: wait until it ends\n"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["run", "run.json"]
     (run / "run.json").write_text("{}")
     (tmp_path / "link").symlink_to(run)
     for place in (run, run / "fold-0" / "dn", tmp_path / "link"):

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from cellprep.learn.training.run import TrainReport, train
 from cellprep.learn.training.runs import choose_folder, data_option
 from cellprep.learn.weights import FINE_TUNED, Weights, load_all_weights, load_weights
 from cellprep.store import Store, StoreLike, as_store
+from cellprep.system.locks import held
 from cellprep.system.options import taken, takes, unfolded
 from cellprep.system.output import write_whole
 from cellprep.system.places import is_place, local_path
@@ -232,7 +234,7 @@ def finetune(
         given["only"] = sorted(only)
     free = changeable(settings)
     machine = choose_machine(settings.get("device", "auto"), settings.get("precision") or "auto")
-    with joined(machine.device) as here:
+    with joined(machine.device) as here, ExitStack() as stack:
         writes = here.rank == 0
         chosen = local_path(out) if out else share(choose_folder(FINE_TUNING, resume=resume) if writes else None)
         assert chosen is not None
@@ -242,6 +244,8 @@ def finetune(
             tuning.take_up()
         else:
             tuning.begin(writes)
+        if writes:
+            stack.enter_context(held(chosen))
         held_out = share(validation_images(chosen) if writes else [])
         # First, to find images that cannot be predicted before hours of training; other processes would not wait.
         before = tuning.score(tuning.bundle, held_out, _BEFORE) if here.count == 1 else None

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from cellprep.learn.training.run import TrainReport, train
 from cellprep.learn.training.runs import choose_folder, data_option
 from cellprep.learn.weights import BUNDLE
 from cellprep.store import Store, StoreLike, as_store
+from cellprep.system.locks import held
 from cellprep.system.options import taken, takes, unfolded
 from cellprep.system.places import local_path
 from cellprep.text.notebook import notebook_html
@@ -138,12 +140,14 @@ def train_all(store: StoreLike, out: Path | str | None = None, *, resume: bool =
         raise UsageError("--init gives initial weights to only one network: name it instead of all")
     store, settings = as_store(store), taken(unfolded(TrainOptions), settings)
     machine = choose_machine(settings.get("device", "auto"), settings.get("precision") or "auto")
-    with joined(machine.device) as here:
+    with joined(machine.device) as here, ExitStack() as stack:
         writes = here.rank == 0
         chosen = local_path(out) if out else share(choose_folder(ALL, resume=resume) if writes else None)
         assert chosen is not None
         free = changeable(settings)
         recorded = take_up_series(chosen, ALL, settings) if resume else _begin(store, chosen, settings, writes)
+        if writes:
+            stack.enter_context(held(chosen))
         trained = [train(store, _options(network, chosen, recorded, free)) for network in NETWORKS]
     bundle = chosen / BUNDLE
     if not writes:
