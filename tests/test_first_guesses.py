@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import names_in
 from PIL import Image
 
 import cellprep
@@ -144,7 +145,7 @@ def test_networks_are_trained_and_used_by_names(guess, folder):
     small = "epochs=1, base_channels=1, crop=32, val_fraction=0.5, workers=0, device='cpu', quiet=True"
     assert len(guess(f"train('data.zarr', 'wtn', out='run', {small})").rows) == 1
     assert guess("predict('train', 'found', device='cpu', to='coco', quiet=True)").images == 2
-    assert [path.name for path in (folder / "found").iterdir()] == ["coco.json"]
+    assert names_in(folder / "found") == ["coco.json"]
     for text, message in {
         "train('data.zarr')": "network is missing: `semseg`",
         "train('data.zarr', 'nd')": "network 'nd' is unknown: use one of",

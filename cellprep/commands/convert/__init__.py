@@ -131,7 +131,7 @@ def convert(
     ...     csv, out = Path(folder, "train.csv"), Path(folder, "train")
     ...     _ = csv.write_text("id,annotation,width,height\na,1 2 4 2,3,2\na,2 2,3,2")
     ...     report = convert(csv, "label-tiff", out, quiet=True)
-    ...     sorted(path.name for path in out.iterdir()), report.losses
+    ...     sorted(path.name for path in out.glob("*.tif")), report.losses
     (['a.tif'], {'overlaps': 2})
     """
     source, keywords = as_source(source, keywords)
