@@ -25,6 +25,7 @@ from cellprep.learn.networks import NETWORKS
 from cellprep.learn.networks.architectures import Architecture
 from cellprep.learn.networks.batch_norm import BatchNorm2d
 from cellprep.learn.networks.layers import Body
+from cellprep.learn.networks.unet import UNet
 from cellprep.learn.prediction.bundle import as_bundle
 from cellprep.learn.prediction.tiles import round_up
 from cellprep.learn.weights import load_weights
@@ -42,8 +43,8 @@ HEADER = [
 ]
 
 
-class Candidate(Body):
-    """A U-Net made of blocks.
+class Candidate(UNet):
+    """A U-Net made of other blocks.
 
     Parameters
     ----------
@@ -66,28 +67,15 @@ class Candidate(Body):
         *,
         coarse: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(inputs, outputs, base=1, depth=len(widths) - 1)
         factor = 2 if coarse else 1
-        self.multiple = factor * 2 ** (len(widths) - 1)
+        self.multiple *= factor
         pairs = list(pairwise(widths))
         self.first = nn.Sequential(nn.PixelUnshuffle(factor), plain(factor**2 * inputs, widths[0]))
-        self.pool = nn.MaxPool2d(2)
         self.down = nn.ModuleList(block(upper, lower) for upper, lower in pairs)
         self.up = nn.ModuleList(nn.ConvTranspose2d(lower, upper, 2, stride=2) for upper, lower in reversed(pairs))
         self.merge = nn.ModuleList(block(2 * upper, upper) for upper, _ in reversed(pairs))
         self.last = nn.Sequential(nn.Conv2d(widths[0], factor**2 * outputs, 1), nn.PixelShuffle(factor))
-
-    def forward(self, given: Tensor) -> Tensor:
-        """Return (N, outputs, H, W) for (N, inputs, H, W)."""
-        features: Tensor = self.first(given)
-        skipped = []
-        for down in self.down:
-            skipped.append(features)
-            features = down(self.pool(features))
-        for up, merge in zip(self.up, self.merge, strict=True):
-            features = merge(torch.cat([skipped.pop(), up(features)], 1))
-        answer: Tensor = self.last(features)
-        return answer
 
 
 def plain(inputs: int, outputs: int) -> nn.Sequential:

@@ -15,7 +15,7 @@ from cellprep.system.aside import FILES, files_in
 from cellprep.system.locks import refuse_held
 from cellprep.system.places import is_place, is_remote
 
-RUN = "run.json"  # in the folder of every training
+RUN = "run.json"  # in the folder of a training, of `train all` and of `finetune`
 MAPS_KEY = "cellprep-maps"  # in the attributes of predicted maps
 PICTURES = ""  # no mark: a folder of pictures contains nothing else
 
@@ -148,13 +148,14 @@ def _refuse_content(folder: Path, mark: str) -> None:
 
 
 def _listed(file: Path) -> list[str]:
+    damaged = f"{file} is damaged: remove {file.parent} yourself, or choose another path"
     try:
         names = json.loads(file.read_bytes())
-        if isinstance(names, list):
-            return names
-    except (OSError, ValueError, RecursionError):
-        pass
-    raise UsageError(f"{file} is damaged: remove {file.parent} yourself, or choose another path")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(damaged) from error
+    if not isinstance(names, list):
+        raise UsageError(damaged)
+    return names
 
 
 def is_first_process() -> bool:
